@@ -1,0 +1,58 @@
+import argparse
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.postgres import SERVER, EmbeddedServer, ServerFailed, another_answers, embedded_server, site_packages
+
+
+class Command(BaseCommand):
+    help = (
+        "The embedded PostgreSQL of this checkout: start it and leave it running, stop it, tell whether it runs "
+        "(status exits 1 when not), or open psql in the project's database."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        for action in ("start", "stop", "status"):
+            actions.add_parser(action)
+        psql = actions.add_parser("psql")
+        psql.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to psql")
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        server = embedded_server()
+        try:
+            if action == "psql":
+                self.psql(server, options["arguments"])
+            else:
+                getattr(self, action)(server)
+        except ServerFailed as error:
+            raise CommandError(str(error), returncode=2) from error
+
+    def start(self, server: EmbeddedServer) -> None:
+        if server.pid is None and another_answers(server.address):
+            self.stdout.write(f"Nothing to start: a PostgreSQL answers at {server.address} already.")
+        else:
+            server.start()
+            self.status(server)
+
+    def stop(self, server: EmbeddedServer) -> None:
+        server.stop()
+        self.stdout.write(f"The embedded PostgreSQL is stopped; its data stays in {server.data}.")
+
+    def status(self, server: EmbeddedServer) -> None:
+        if server.pid is None:
+            self.stdout.write("The embedded PostgreSQL does not run.")
+            sys.exit(1)
+        self.stdout.write(f"The embedded PostgreSQL runs: process {server.pid}, port {server.port}, {server.data}.")
+
+    def psql(self, server: EmbeddedServer, arguments: list[str]) -> None:
+        """Become psql, connected as the owner to whatever answers at the address."""
+        address = server.address
+        os.environ |= {"PGPASSWORD": address.password, "PGHOST": address.host, "PGPORT": str(address.port)}
+        os.environ |= {"PGUSER": address.user, "PGDATABASE": address.database}
+        program = str(site_packages() / SERVER / "bin" / "psql")
+        os.execv(program, [program, *arguments])  # noqa: S606 - there is no shell to want here

@@ -1,0 +1,26 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from config.database import DatabaseUnavailable
+from config.preparation import prepare
+from config.roles import UnsafeRole
+
+
+class Command(BaseCommand):
+    help = (
+        "Wait for the database, migrate it, grant the application's role its rights, deliver new fixtures and create "
+        "the first superuser. May be run at any time and by several processes at once. Exits 2 when it could not."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--timeout", type=float, default=60, metavar="SECONDS", help="give up waiting after (default: 60)"
+        )
+
+    def handle(self, *, timeout: float, **_: Any) -> None:
+        try:
+            prepare(timeout=timeout, now=timezone.now(), say=self.stdout.write)
+        except (DatabaseUnavailable, UnsafeRole) as error:
+            raise CommandError(str(error), returncode=2) from error

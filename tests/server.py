@@ -1,0 +1,70 @@
+"""A pytest plugin: the PostgreSQL that the tests run on. The one that .env names where it answers, else a new one."""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from config.env import Environment
+from config.postgres import Address, EmbeddedServer
+
+SERVER = pytest.StashKey[EmbeddedServer]()
+# The data of a test run need not survive a power cut.
+FAST = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Before Django's settings are read; the workers of xdist inherit the environment and start nothing."""
+    if not _answers(_configured_address()):
+        server = EmbeddedServer(
+            Path(tempfile.mkdtemp(prefix="my-trader-tests-")),
+            Address("127.0.0.1", free_port(), "postgres", secrets.token_urlsafe(), "app"),
+            options=FAST,
+        )
+        server.start()
+        os.environ |= {
+            "POSTGRES_SERVER": server.address.host,
+            "POSTGRES_PORT": str(server.address.port),
+            "POSTGRES_USER": server.address.user,
+            "POSTGRES_PASSWORD": server.address.password,
+        }
+        early_config.stash[SERVER] = server
+    return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if server := config.stash.get(SERVER, None):
+        server.stop()
+        shutil.rmtree(server.home)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _configured_address() -> Address:
+    env = Environment.load(os.environ, Path(__file__).parent.parent / ".env")
+    return Address(
+        host=env.str("POSTGRES_SERVER"),
+        port=env.int("POSTGRES_PORT", 5432),
+        user=env.str("POSTGRES_USER"),
+        password=env.secret("POSTGRES_PASSWORD", min_length=0),
+        database="postgres",
+    )
+
+
+def _answers(address: Address) -> bool:
+    try:
+        address.connect().close()
+    except psycopg.OperationalError:
+        return False
+    return True
