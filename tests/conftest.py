@@ -14,6 +14,7 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from config.roles import grant_application_role
 from tests.factories import UserFactory
+from tests.project import Project, copy_tree, fresh_database
 from trader.models import User
 
 
@@ -60,3 +61,10 @@ def application_connection(application_role: str, db: None) -> Iterator[psycopg.
         password=settings.POSTGRES_APP["PASSWORD"],
     ) as session:
         yield session
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A copy of the tree with an empty database of its own."""
+    with fresh_database() as variables:
+        yield Project(copy_tree(tmp_path / "my-trader"), variables)
