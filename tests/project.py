@@ -30,7 +30,7 @@ class Project:
     def environment(self) -> dict[str, str]:
         """PATH leads to this test run's Python; the rest is only what the test gives."""
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {"PATH": programs, "HOME": os.environ["HOME"], "PYTHONDONTWRITEBYTECODE": "1"} | self.env
+        return {"PATH": programs, "HOME": os.environ["HOME"]} | self.env
 
     def manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `python manage.py` to its end; stderr is in stdout, as on a terminal."""

@@ -1,4 +1,3 @@
-import argparse
 import os
 import sys
 from typing import Any
@@ -19,8 +18,9 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         for action in ("start", "stop", "status"):
             actions.add_parser(action)
-        psql = actions.add_parser("psql")
-        psql.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to psql")
+        # A prefix that nobody types: psql's own options pass through as they are.
+        psql = actions.add_parser("psql", prefix_chars="\0", add_help=False)
+        psql.add_argument("arguments", nargs="*", help="passed on to psql")
 
     def handle(self, *, action: str, **options: Any) -> None:
         server = embedded_server()

@@ -1,0 +1,75 @@
+"""How long a restart of the backend takes with nothing to do, from the database's first answer to `/readyz`.
+
+Needs a prepared database: uv run python manage.py db start, uv run python manage.py prepare, then
+
+    uv run python -m benchmarks.restart
+"""
+
+import http.client
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.measure import machine
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+ROUNDS = 10
+
+
+def main() -> None:
+    print(machine())
+    seconds = [restart() for _ in range(ROUNDS)]
+    print(
+        "entrypoint.sh, nothing to do: ready after "
+        f"{statistics.median(seconds):.2f} s (median of {ROUNDS}; slowest {max(seconds):.2f} s)"
+    )
+
+
+def restart() -> float:
+    """Start the entrypoint, end it again; the seconds until it was ready, the start of Python included."""
+    port = free_port()
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    started = time.perf_counter()
+    backend = subprocess.Popen(
+        ["./entrypoint.sh"],
+        cwd=CHECKOUT,
+        env=os.environ | {"PATH": programs, "BACKEND_BIND": f"127.0.0.1:{port}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    try:
+        while not is_ready(port):
+            if backend.poll() is not None:
+                sys.exit(f"entrypoint.sh ended with {backend.returncode}: is the database there?")
+            time.sleep(0.01)
+        return time.perf_counter() - started
+    finally:
+        os.killpg(backend.pid, signal.SIGTERM)
+        backend.wait()
+
+
+def is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
