@@ -1,0 +1,131 @@
+"""docs/migrations.md is followed to the letter in a copy of the project: what it says is typed, what it shows comes."""
+
+import re
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.markdown import CodeBlock, Page
+from tests.project import CHECKOUT, Project
+
+GUIDE = Page(CHECKOUT / "docs" / "migrations.md")
+COLUMNS = """
+    SELECT table_name, column_name, data_type, is_nullable, column_default
+    FROM information_schema.columns
+    WHERE table_schema = current_schema()
+"""
+Columns = set[tuple[str, ...]]
+
+
+class Reader:
+    """Goes through code blocks: edits what a diff edits, types what a shell block says, expects what the rest shows."""
+
+    def __init__(self, project: Project, blocks: list[CodeBlock]) -> None:
+        self.project = project
+        self.remaining = list(blocks)
+        self.output = ""
+        self.shell("git init --quiet && git add --all")
+
+    def follow(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Go on to the end, or to where the condition holds, which is asked before each block."""
+        while self.remaining and not until():
+            self._take(self.remaining.pop(0))
+
+    @property
+    def is_to_edit(self) -> bool:
+        return bool(self.remaining) and self.remaining[0].language == "diff"
+
+    def shell(self, script: str, stdin: str | None = None) -> None:
+        ended = subprocess.run(
+            ["sh", "-euc", script],
+            cwd=self.project.path,
+            env=self.project.environment,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.output = ended.stdout
+        assert ended.returncode == 0, f"The guide says to type\n{script}{stdin or ''}\nwhich gives\n{self.output}"
+
+    def _take(self, block: CodeBlock) -> None:
+        if block.language == "diff":
+            self.shell("git apply", stdin=block.text)
+        elif block.language == "sh":
+            # The test run's own Python stands for the one that uv would install.
+            self.shell(block.text.replace("uv run python", "python"))
+        else:
+            self._expect(block.text)
+
+    def _expect(self, shown: str) -> None:
+        """Every line is in the last command's output, in this order, whatever stands between them."""
+        printed = iter([_without_spacing(line) for line in self.output.splitlines()])
+        for line in filter(None, map(_without_spacing, shown.splitlines())):
+            assert line in printed, f"The guide shows\n{shown}\nwhere this comes:\n{self.output}"
+
+
+def _without_spacing(line: str) -> str:
+    return " ".join(line.split())
+
+
+def columns(project: Project) -> Columns:
+    with project.connect() as connection:
+        return set(connection.execute(COLUMNS).fetchall())
+
+
+def migrations() -> list[str]:
+    """The names in the tree, in their order."""
+    return sorted(path.stem for path in (CHECKOUT / "trader" / "migrations").glob("[0-9]*.py"))
+
+
+def numbers_in(text: str) -> set[str]:
+    return set(re.findall(r"(?:\btrader |migrations/|\btrader\.|, \")(\d{4})", text))
+
+
+def test_the_worked_example_adds_to_the_schema_and_takes_it_away_again(project: Project) -> None:
+    reader = Reader(project, GUIDE.content.section("A worked example").code_blocks)
+    reader.follow(until=lambda: reader.is_to_edit)
+    before = columns(project)
+
+    reader.follow(until=lambda: columns(project) != before)
+    applied = columns(project)
+    models_and_files = project.manage("makemigrations", "--check")
+    reader.follow()
+
+    assert before < applied
+    assert models_and_files.stdout.strip() == "No changes detected"
+    assert columns(project) == before
+
+
+def test_the_migrations_that_the_guide_writes_by_hand_go_forward_and_back(project: Project) -> None:
+    blocks = [block for block in GUIDE.content.section("Edit it").code_blocks if block.language == "python"]
+    last = migrations()[-1]
+    file = project.path / "trader" / "migrations" / f"{int(last[:4]) + 1:04}_by_hand.py"
+
+    for block in blocks:
+        file.write_text(block.text)
+        for arguments in (["migrate"], ["migrate", "trader", last]):
+            ended = project.manage(*arguments)
+            assert ended.returncode == 0, f"{block.text}\n{ended.stdout}"
+
+    assert blocks
+
+
+@pytest.mark.parametrize(("title", "ahead"), [("Edit it", 0), ("Roll back", -1), ("A worked example", 1)])
+def test_the_guide_counts_its_migrations_from_the_tree(title: str, ahead: int) -> None:
+    """Each section names migrations beside the last one; a number that is too low would undo more than it says."""
+    section = GUIDE.content.section(title)
+    text = "\n".join([*section.shell_lines, *(block.text for block in section.code_blocks)])
+
+    highest, last = int(max(numbers_in(text))), int(migrations()[-1][:4])
+    assert highest == last + ahead, f"{title}: the last migration is {last:04} now, renumber the section's own."
+
+
+def test_every_migration_that_a_command_of_the_guide_names_exists() -> None:
+    named = numbers_in("\n".join(GUIDE.content.shell_lines))
+
+    example = {f"{int(migrations()[-1][:4]) + 1:04}"}
+    assert named <= {name[:4] for name in migrations()} | example
