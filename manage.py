@@ -7,6 +7,9 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError, connection
+
+from config.database import address_of, explain
 
 
 def main() -> int:
@@ -18,6 +21,11 @@ def main() -> int:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
+        return 2
+    except OperationalError as error:
+        if connection.connection is not None:
+            raise
+        print(explain(error, address_of(connection)), file=sys.stderr)
         return 2
     return 0
 

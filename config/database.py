@@ -34,9 +34,9 @@ DIAGNOSES = [
     Diagnosis(
         "password authentication failed",
         "the server refuses the password",
-        "PostgreSQL keeps the password that it was created with; a change in .env does not reach it. Put the former "
-        "one back, then change it in the server and in .env: docker compose exec db psql -U postgres -c '\\password' "
-        "(or uv run python manage.py db psql -c '\\password').",
+        "PostgreSQL keeps the password that it was created with; a change in .env does not reach it. Give the server "
+        "the new one: docker compose exec db psql -U postgres -c '\\password'. The embedded server asks for the "
+        "former one: put that back into .env, uv run python manage.py db psql -c '\\password', then change .env.",
     ),
     Diagnosis("no password supplied", "the server asks for a password", "Set POSTGRES_PASSWORD."),
     Diagnosis("no pg_hba.conf entry", "the server admits no such connection", "Allow it in the server's pg_hba.conf."),

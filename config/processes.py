@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,14 @@ def working_in(folder: Path) -> list[int]:
 
 
 def end_group(group: int, *, grace: float) -> None:
-    """SIGTERM to every process of the group, and SIGKILL to those that still run after `grace` seconds."""
+    """SIGTERM to every process of the group until all have ended, and SIGKILL to those that run after `grace` seconds.
+
+    It is repeated, because a gunicorn worker that is just being forked loses the signal.
+    """
     deadline = time.monotonic() + grace
-    _signal_group(group, signal.SIGTERM)
-    while _members(group) and time.monotonic() < deadline:
+    while _members(group):
+        _signal_group(group, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
         time.sleep(POLL_SECONDS)
-    if _members(group):
-        _signal_group(group, signal.SIGKILL)
 
 
 def _members(group: int) -> list[int]:

@@ -14,7 +14,6 @@ import pytest
 from config.env import Environment
 from config.postgres import Address, EmbeddedServer
 
-SERVER = pytest.StashKey[EmbeddedServer]()
 # The data of a test run need not survive a power cut.
 FAST = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200"]
 
@@ -28,6 +27,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             Address("127.0.0.1", free_port(), "postgres", secrets.token_urlsafe(), "app"),
             options=FAST,
         )
+        early_config.add_cleanup(lambda: _remove(server))
         server.start()
         os.environ |= {
             "POSTGRES_SERVER": server.address.host,
@@ -35,20 +35,18 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             "POSTGRES_USER": server.address.user,
             "POSTGRES_PASSWORD": server.address.password,
         }
-        early_config.stash[SERVER] = server
     return (yield)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if server := config.stash.get(SERVER, None):
-        server.stop()
-        shutil.rmtree(server.home)
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _remove(server: EmbeddedServer) -> None:
+    server.stop()
+    shutil.rmtree(server.home)
 
 
 def _configured_address() -> Address:

@@ -64,7 +64,7 @@ def up(project: Project) -> Iterator[Running]:
 
 
 def environment() -> dict[str, str]:
-    return {"POSTGRES_PORT": str(free_port()), "BACKEND_PORT": str(free_port())}
+    return {"POSTGRES_PORT": str(free_port()), "BACKEND_PORT": str(free_port()), "BACKEND_WORKERS": "1"}
 
 
 def status(project: Project) -> int:

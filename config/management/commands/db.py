@@ -40,8 +40,11 @@ class Command(BaseCommand):
             self.status(server)
 
     def stop(self, server: EmbeddedServer) -> None:
-        server.stop()
-        self.stdout.write(f"The embedded PostgreSQL is stopped; its data stays in {server.data}.")
+        if server.pid is None:
+            self.stdout.write("The embedded PostgreSQL does not run.")
+        else:
+            server.stop()
+            self.stdout.write(f"The embedded PostgreSQL is stopped; its data stays in {server.data}.")
 
     def status(self, server: EmbeddedServer) -> None:
         if server.pid is None:
