@@ -17,7 +17,7 @@ IS_LOCAL = ENVIRONMENT == "local"
 DEBUG = env.bool("DEBUG", IS_LOCAL)
 # Set by entrypoint.sh for gunicorn alone: it selects the application's role and the connection pool.
 SERVING = env.bool("SERVING", False)
-BACKEND_WORKERS = env.int("WEB_CONCURRENCY", 2)
+BACKEND_WORKERS = env.int("BACKEND_WORKERS", 2)
 BACKEND_THREADS = env.int("BACKEND_THREADS", 4)
 
 # The application
@@ -25,9 +25,9 @@ BACKEND_THREADS = env.int("BACKEND_THREADS", 4)
 INSTALLED_APPS = [
     "config",
     "trader",
-    "axes",
+    "config.apps.AxesConfig",
     "django_structlog",
-    "django.contrib.admin",
+    "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -110,6 +110,9 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "config.login.username"
 AXES_CLIENT_IP_CALLABLE = "config.login.client_address"
 AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+# config/admin.py has its own pages.
+AXES_ENABLE_ADMIN = False
 
 # HTTP; outside local development TLS ends at a proxy in front of gunicorn, which must set X-Forwarded-Proto
 

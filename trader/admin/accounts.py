@@ -1,13 +1,35 @@
 from django.contrib import admin
+from django.contrib.admin import RelatedOnlyFieldListFilter
 
+from trader.admin.pages import BookForm, BookModelAdmin
 from trader.models import Account
 
 
+class AccountForm(BookForm):
+    class Meta:
+        help_texts = {
+            "code": "Short and unique: commands and reports name the account by it.",
+            "owner": "Empty where it belongs to nobody in particular.",
+            "base_currency": "Reports are totalled in it.",
+            "time_zone": "An IANA name such as Europe/Zurich; its days begin and end there.",
+            "cost_basis_method": "Which of the open lots a closing trade consumes.",
+            "fee_policy": "Whether a trade's fees enter its lots' cost and proceeds, or stand beside them.",
+            "allow_short": "Otherwise a sale of more than the account holds is refused.",
+        }
+
+
 @admin.register(Account)
-class AccountAdmin(admin.ModelAdmin):
-    list_display = ("code", "name", "owner", "base_currency", "cost_basis_method", "fee_policy", "broker")
+class AccountAdmin(BookModelAdmin):
+    form = AccountForm
+    list_display = ("code", "name", "broker", "owner", "base_currency")
     list_display_links = ("code", "name")
-    list_filter = ("base_currency", "cost_basis_method", "fee_policy", "allow_short")
+    list_filter = (
+        ("base_currency", RelatedOnlyFieldListFilter),
+        ("owner", RelatedOnlyFieldListFilter),
+        "cost_basis_method",
+        "fee_policy",
+        "allow_short",
+    )
     list_select_related = ("owner", "base_currency")
     search_fields = ("code", "name", "broker", "owner__email")
     search_help_text = "Code, name, broker or the owner's e-mail address"
@@ -15,5 +37,8 @@ class AccountAdmin(admin.ModelAdmin):
     autocomplete_fields = ("owner", "base_currency")
     fieldsets = (
         (None, {"fields": ("code", "name", "owner", "broker")}),
-        ("Counting", {"fields": ("base_currency", "time_zone", "cost_basis_method", "fee_policy", "allow_short")}),
+        (
+            "Accounting rules",
+            {"fields": ("base_currency", "time_zone", "cost_basis_method", "fee_policy", "allow_short")},
+        ),
     )

@@ -11,6 +11,7 @@ class LoadedFixtureAdmin(admin.ModelAdmin):
     list_display = ("model", "natural_key", "loaded_at")
     list_filter = ("model", "loaded_at")
     search_fields = ("natural_key",)
+    search_help_text = "A part of the natural key"
     ordering = ("model", "natural_key")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
