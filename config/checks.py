@@ -59,8 +59,9 @@ def _is_own(app: AppConfig) -> bool:
 def _unreadable(folder: Path) -> Iterator[str]:
     """What this process cannot read in the folder; one that does not exist is not a problem."""
     try:
-        files = [file for file in folder.iterdir() if file.suffix == ".py"]
-        closed = [file for file in files if not os.access(file, os.R_OK)]
+        # An editor's lock is such a file with a dot before its name; Django passes over it too.
+        files = [file for file in folder.iterdir() if file.suffix == ".py" and not file.name.startswith(".")]
+        closed = [file for file in files if not os.access(file, os.R_OK, effective_ids=True)]
     except FileNotFoundError:
         return
     except PermissionError:
@@ -69,7 +70,7 @@ def _unreadable(folder: Path) -> Iterator[str]:
         if folder / "__init__.py" not in files:
             yield f"{folder} has no __init__.py"
     for path in sorted(closed):
-        yield f"{path} has {_mode_and_owner(path)}, this process runs as UID {os.getuid()}"
+        yield f"{path} has {_mode_and_owner(path)}, this process runs as UID {os.geteuid()}"
 
 
 def _mode_and_owner(path: Path) -> str:
@@ -77,4 +78,6 @@ def _mode_and_owner(path: Path) -> str:
         found = path.stat()
     except PermissionError:
         return "a closed folder above it"
+    except FileNotFoundError:
+        return "nothing behind its link"
     return f"mode {stat.S_IMODE(found.st_mode):04o} and owner UID {found.st_uid}"

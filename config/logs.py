@@ -48,8 +48,9 @@ def logging_config(level: str) -> dict[str, Any]:
 
 
 def configure(config: dict[str, Any]) -> None:
-    """Django's LOGGING_CONFIG: set up the standard library's logging, and structlog on top of it."""
+    """Django's LOGGING_CONFIG: set up the standard library's logging, Python's warnings, and structlog on top of it."""
     logging.config.dictConfig(config)
+    logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -17,7 +17,9 @@ REFUSED_RIGHTS = """
         CASE WHEN rolcreaterole THEN 'may create roles' END,
         CASE WHEN rolbypassrls THEN 'bypasses row security' END,
         CASE WHEN pg_has_role(rolname, current_user, 'MEMBER') THEN 'is a member of the owner' END,
-        CASE WHEN EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid) THEN 'owns tables' END)
+        CASE WHEN EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid) THEN 'owns tables' END,
+        CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE oid = current_schema()::regnamespace
+            AND pg_has_role(rolname, nspowner, 'MEMBER')) THEN 'owns the schema or the database' END)
     FROM pg_roles
     WHERE rolname = %s
 """
@@ -47,7 +49,7 @@ MISSING_GRANTS = """
     SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I', current_schema(), %(role)s::text)
     WHERE NOT has_schema_privilege(%(role)s, current_schema(), 'USAGE')
     UNION ALL
-    SELECT format('REVOKE CREATE ON SCHEMA %%I FROM PUBLIC', current_schema())
+    SELECT format('REVOKE CREATE ON SCHEMA %%I FROM PUBLIC, %%I', current_schema(), %(role)s::text)
     WHERE has_schema_privilege(%(role)s, current_schema(), 'CREATE')
 """
 

@@ -20,7 +20,8 @@ from trader.models import User
 
 @pytest.fixture(autouse=True)
 def plain_static_files(settings: Settings) -> None:
-    """No manifest of hashed names: that is the image's, made by collectstatic."""
+    """No manifest of hashed names and no folder of collected files: both are the image's, made by collectstatic."""
+    settings.WHITENOISE_AUTOREFRESH = True
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
@@ -51,7 +52,7 @@ def application_role(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
 
 @pytest.fixture
 def application_connection(application_role: str, db: None) -> Iterator[psycopg.Connection]:
-    """A session of the application's role in the test database, outside the test's own transaction."""
+    """A session of the application's role in the test database, outside the test's own transaction; rolled back."""
     parameters = connection.settings_dict
     with psycopg.connect(
         host=parameters["HOST"],
@@ -61,6 +62,7 @@ def application_connection(application_role: str, db: None) -> Iterator[psycopg.
         password=settings.POSTGRES_APP["PASSWORD"],
     ) as session:
         yield session
+        session.rollback()
 
 
 @pytest.fixture

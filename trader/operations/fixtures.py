@@ -68,7 +68,7 @@ def _insert(row: FixtureRow) -> bool:
     try:
         deserialized: DeserializedObject = next(iter(serializers.deserialize("python", [row.entry])))
     except DeserializationError as error:
-        if not isinstance(error.__cause__, ObjectDoesNotExist):
+        if not isinstance(error.__context__, ObjectDoesNotExist):
             raise
         log.warning("fixture skipped: %s refers to something that is not there: %s", row, row.entry["fields"])
         return False

@@ -1,0 +1,204 @@
+"""`prepare` from outside: on an empty database, on a prepared one, beside others, and ended in the middle."""
+
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from config.preparation import TURN_KEY
+from tests.programs import Program, managing
+from tests.project import CHECKOUT, DROP_DATABASE, Project, fresh_database
+from tests.server import free_port
+
+T = TypeVar("T")
+
+LOCAL = {
+    "ENVIRONMENT": "local",
+    "POSTGRES_APP_PASSWORD": "an application's password",
+    "FIRST_SUPERUSER": "first@example.com",
+    "FIRST_SUPERUSER_PASSWORD": "a first password",
+}
+CLONE_DATABASE = sql.SQL("CREATE DATABASE {clone} TEMPLATE {original}")
+CREATE_OWNER = sql.SQL("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD {password}")
+TABLES = "SELECT relname, xmin::text, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+ROWS = sql.SQL("SELECT xmin::text, * FROM {table} ORDER BY ctid")
+ROLE = "SELECT xmin::text FROM pg_authid WHERE rolname = %s"
+WAITING_FOR_MIGRATIONS_TABLE = """
+    SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'django_migrations'::regclass
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Processes that ran `prepare` on one database at once."""
+
+    project: Project
+    codes: list[int]
+    outputs: list[str]
+
+
+@pytest.fixture(scope="module")
+def first_start(compiled: dict[str, str], new_role_name: Callable[[], str]) -> Iterator[Start]:
+    """Three racers on an empty database; nothing is to be changed in it, `prepared` is a copy of it."""
+    with fresh_database() as variables, ExitStack() as stack:
+        project = Project(CHECKOUT, compiled | variables | LOCAL | {"POSTGRES_APP_USER": new_role_name()})
+        racers = [stack.enter_context(managing(project, "prepare")) for _ in range(3)]
+        codes = [racer.wait() for racer in racers]
+        yield Start(project, codes, [racer.output for racer in racers])
+
+
+@pytest.fixture
+def prepared(first_start: Start, checkout: Project) -> Iterator[Project]:
+    """The tree with a prepared database of its own, as a restart finds it."""
+    original = first_start.project.env["POSTGRES_DB"]
+    clone = f"{original}_{uuid.uuid4().hex[:8]}"
+    names = {"clone": sql.Identifier(clone), "original": sql.Identifier(original)}
+    with checkout.connect() as maintenance:
+        maintenance.execute(CLONE_DATABASE.format(**names))
+        yield replace(first_start.project, env=first_start.project.env | {"POSTGRES_DB": clone})
+        maintenance.execute(DROP_DATABASE.format(database=names["clone"]))
+
+
+@contextmanager
+def holding(project: Project, statement: str) -> Iterator[psycopg.Connection]:
+    """A session that holds the lock which the statement takes, until the end of the block."""
+    with project.connect() as session, session.transaction():
+        session.execute(statement)
+        yield session
+
+
+def column(project: Project, query: str) -> list[object]:
+    with project.connect() as session:
+        return [value for (value,) in session.execute(query)]
+
+
+def everything(project: Project) -> dict[str, object]:
+    """All rows with the transactions that wrote them, and the catalog's record of tables, rights and the role."""
+    with project.connect() as session:
+        tables = sorted(session.execute(TABLES).fetchall())
+        rows = {
+            name: session.execute(ROWS.format(table=sql.Identifier(name))).fetchall()
+            for (name,) in session.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        }
+        role = session.execute(ROLE, [project.env["POSTGRES_APP_USER"]]).fetchone()
+    return rows | {"tables": tables, "role": role}
+
+
+def wait_until(found: Callable[[], T], *, within: float) -> T:
+    """What is found, as soon as there is something."""
+    deadline = time.monotonic() + within
+    while not (result := found()):
+        assert time.monotonic() < deadline, "It did not come in time."
+        time.sleep(0.05)
+    return result
+
+
+def terminate(program: Program) -> int:
+    """The exit code after SIGTERM; fails when the program takes more than two seconds to end."""
+    program.process.send_signal(signal.SIGTERM)
+    return program.process.wait(timeout=2)
+
+
+def test_racers_on_an_empty_database_all_succeed_and_each_thing_is_done_once(first_start: Start) -> None:
+    said = "".join(first_start.outputs)
+
+    assert first_start.codes == [0, 0, 0], said
+    for once in ("Applying trader.0001", "CREATE ROLE", "Fixtures: ", "First superuser: "):
+        assert said.count(once) == 1
+
+
+def test_an_empty_database_gets_fixtures_a_superuser_and_the_application_role(prepared: Project) -> None:
+    application = replace(
+        prepared,
+        env=prepared.env
+        | {
+            "POSTGRES_USER": prepared.env["POSTGRES_APP_USER"],
+            "POSTGRES_PASSWORD": prepared.env["POSTGRES_APP_PASSWORD"],
+        },
+    )
+
+    assert column(application, "SELECT email FROM trader_user WHERE is_superuser") == ["first@example.com"]
+    assert column(application, "SELECT code FROM trader_account") == ["DEMO"]
+    assert column(application, "SELECT count(*) FROM trader_currency") == [165]
+
+
+def test_a_second_prepare_changes_nothing_and_leaves_what_a_person_changed(prepared: Project) -> None:
+    with prepared.connect() as session:
+        session.execute("UPDATE trader_user SET email = 'me@example.com', password = 'another hash'")
+        session.execute("UPDATE trader_currency SET minor_unit = 4 WHERE code = 'CLF'")
+        session.execute("UPDATE trader_currency SET code = 'MINE' WHERE code = 'XAF'")
+        session.execute("DELETE FROM trader_currency WHERE code = 'XPF'")
+    before = everything(prepared)
+
+    prepare = prepared.manage("prepare")
+
+    assert prepare.returncode == 0, prepare.stdout
+    assert prepare.stdout.splitlines()[-1].strip() == "No migrations to apply."
+    assert everything(prepared) == before
+
+
+def test_it_waits_for_the_holder_of_the_lock_and_says_who_that_is(prepared: Project) -> None:
+    with managing(prepared, "prepare") as prepare:
+        with holding(prepared, f"SELECT pg_advisory_xact_lock({TURN_KEY})") as holder:
+            prepare.wait_for("Waiting for another process to finish: server process")
+            assert f"server process {holder.info.backend_pid}, from " in prepare.output
+            assert prepare.process.poll() is None
+
+        assert prepare.wait() == 0
+    assert "No migrations to apply." in prepare.output
+
+
+def test_sigterm_while_it_waits_for_the_database_ends_it_at_once(checkout: Project) -> None:
+    nowhere = replace(checkout, env=checkout.env | {"POSTGRES_PORT": str(free_port())})
+
+    with managing(nowhere, "prepare") as prepare:
+        prepare.wait_for("Waiting for the database.")
+
+        assert terminate(prepare) != 0
+
+
+def test_sigterm_while_it_migrates_ends_it_at_once_and_leaves_nothing_half_done(prepared: Project) -> None:
+    prepared.manage("migrate", "trader", "0005")
+    is_there = "SELECT to_regclass('trader_loadedfixture') IS NOT NULL"
+
+    with (
+        # Lets it read what was applied, and stops it when it has made the table and records that.
+        holding(prepared, "LOCK TABLE django_migrations IN EXCLUSIVE MODE"),
+        managing(prepared, "prepare") as prepare,
+    ):
+        stopped = wait_until(lambda: column(prepared, WAITING_FOR_MIGRATIONS_TABLE), within=60)
+
+        assert terminate(prepare) != 0
+        wait_until(lambda: not column(prepared, f"SELECT pid FROM pg_stat_activity WHERE pid = {stopped[0]}"), within=5)
+        assert column(prepared, is_there) == [False]
+
+    assert prepared.manage("prepare").returncode == 0
+    assert column(prepared, is_there) == [True]
+
+
+def test_production_gets_no_demonstration_and_no_superuser_that_it_did_not_ask_for(
+    prepared: Project, bare_tree: Project, new_role_name: Callable[[], str]
+) -> None:
+    owner = {"POSTGRES_USER": new_role_name(), "POSTGRES_PASSWORD": "the password of an owner"}
+    with prepared.connect() as session:
+        session.execute("TRUNCATE trader_loadedfixture, trader_user, trader_currency, trader_venue CASCADE")
+        names = {"role": sql.Identifier(owner["POSTGRES_USER"]), "password": sql.Literal(owner["POSTGRES_PASSWORD"])}
+        session.execute(CREATE_OWNER.format(**names))
+    bare_tree.env |= prepared.env | owner
+    bare_tree.env |= {"ENVIRONMENT": "production", "ALLOWED_HOSTS": "trader.example.com", "SECRET_KEY": "x" * 50}
+    del bare_tree.env["FIRST_SUPERUSER"], bare_tree.env["FIRST_SUPERUSER_PASSWORD"]
+
+    prepare = bare_tree.manage("prepare")
+
+    assert prepare.returncode == 0, prepare.stdout
+    assert column(prepared, "SELECT email FROM trader_user") == []
+    assert column(prepared, "SELECT code FROM trader_account") == []
+    assert column(prepared, "SELECT symbol FROM trader_instrument") == []
+    assert column(prepared, "SELECT count(*) FROM trader_currency") == [165]
