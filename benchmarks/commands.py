@@ -13,30 +13,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import django
-from django.conf import settings
-
+import config.settings
 from benchmarks.measure import interleaved, machine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROUNDS = 20
-BARE_SETTINGS = [
-    "AUTH_USER_MODEL",
-    "AUTHENTICATION_BACKENDS",
-    "DATABASES",
-    "DEFAULT_AUTO_FIELD",
-    "FIRST_SUPERUSER",
-    "INSTALLED_APPS",
-    "MIDDLEWARE",
-    "POSTGRES_APP",
-    "POSTGRES_OWNER",
-    "ROOT_URLCONF",
-    "SECRET_KEY",
-    "STATIC_URL",
-    "STORAGES",
-    "TEMPLATES",
-    "USE_TZ",
-]
+# Django's own logging is the peer's.
+NOT_BARE = {"LOGGING", "LOGGING_CONFIG"}
+BARE_IMPORTS = "import datetime\nfrom pathlib import PosixPath\n"
 BARE_MANAGE = """\
 import os, sys
 from django.core.management import execute_from_command_line
@@ -46,8 +30,6 @@ execute_from_command_line(sys.argv)
 
 
 def main() -> None:
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    django.setup()
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         bare = write_bare_project(Path(folder))
@@ -64,16 +46,15 @@ def main() -> None:
 
 def write_bare_project(folder: Path) -> Path:
     """A manage.py beside settings that hold this project's values as constants; the path of the former."""
-    constants = "".join(f"{name} = {getattr(settings, name)!r}\n" for name in BARE_SETTINGS)
-    base = f"from pathlib import Path\nBASE_DIR = Path({str(CHECKOUT)!r})\n"
-    (folder / "bare_settings.py").write_text(base + constants)
+    names = [name for name in dir(config.settings) if name.isupper() and name not in NOT_BARE]
+    constants = "".join(f"{name} = {getattr(config.settings, name)!r}\n" for name in names)
+    (folder / "bare_settings.py").write_text(BARE_IMPORTS + constants)
     (folder / "manage.py").write_text(BARE_MANAGE)
     return folder / "manage.py"
 
 
 def runner(manage: Path, command: list[str]) -> Callable[[], object]:
     environment = os.environ | {"PYTHONPATH": f"{manage.parent}{os.pathsep}{CHECKOUT}"}
-    environment.pop("DJANGO_SETTINGS_MODULE")
     return lambda: subprocess.run(
         [sys.executable, manage, *command], cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL, check=True
     )
