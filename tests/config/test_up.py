@@ -22,7 +22,7 @@ READY = "The admin answers at http://localhost:"
 
 
 class Running:
-    """A started `up` and what it has said so far: in a file, as the backend that a killed one leaves has its output too."""
+    """A started `up` and what it has said so far; in a file, because the backend that it may leave says more."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
