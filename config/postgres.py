@@ -136,12 +136,12 @@ class EmbeddedServer:
         return lines if len(lines) > 3 else []
 
     def _prepare_home(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
         if self.user is None:
-            self.home.mkdir(parents=True, exist_ok=True)
             return
-        ROOT_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self.home.mkdir(exist_ok=True)
         shutil.chown(self.home, self.user)
+        if self.home.is_relative_to(ROOT_HOME):
+            ROOT_HOME.chmod(0o755)
         for part in (SERVER, LIBRARIES):
             _copy_once(site_packages() / part, self._copy_of_the_wheel / part)
 
@@ -238,8 +238,9 @@ def home_of(checkout: Path) -> Path:
     if os.geteuid() != 0:
         return link
     home = ROOT_HOME / hashlib.sha256(str(checkout).encode()).hexdigest()[:12]
-    if link.is_symlink() or not link.exists():
-        link.unlink(missing_ok=True)
+    if link.is_symlink() and link.readlink() != home:
+        link.unlink()
+    if not os.path.lexists(link):
         link.symlink_to(home)
     return home
 

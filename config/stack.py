@@ -70,6 +70,7 @@ class Stack:
             self.say(f"PostgreSQL: the embedded server runs already, process {self.server.pid}.")
             self.server.start()
         elif another_answers(address):
+            self.server_mark.unlink(missing_ok=True)
             self.say(f"PostgreSQL: using the server that answers at {address}; `up` leaves it running.")
         else:
             self.server_mark.touch()

@@ -79,22 +79,22 @@ class Migration(migrations.Migration):
                         fields=("venue", "symbol", "currency"), name="trader_instrument_venue_symbol_currency_unique"
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("multiplier__gt", 0)),
+                        condition=models.Q(("multiplier__gt", 0), ("multiplier__lt", 10**18)),
                         name="trader_instrument_multiplier_check",
                         violation_error_message="A multiplier is positive.",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("price_quotation_factor__gt", 0)),
+                        condition=models.Q(("price_quotation_factor__gt", 0), ("price_quotation_factor__lt", 10**18)),
                         name="trader_instrument_price_quotation_factor_check",
                         violation_error_message="A price quotation factor is positive.",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("qty_increment__gt", 0)),
+                        condition=models.Q(("qty_increment__gt", 0), ("qty_increment__lt", 10**18)),
                         name="trader_instrument_qty_increment_check",
                         violation_error_message="A quantity increment is positive.",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("price_increment__gt", 0)),
+                        condition=models.Q(("price_increment__gt", 0), ("price_increment__lt", 10**18)),
                         name="trader_instrument_price_increment_check",
                         violation_error_message="A price increment is positive.",
                     ),

@@ -14,6 +14,11 @@ def validate_time_zone(name: str) -> None:
         raise ValidationError({"time_zone": f"{name} is no IANA time zone, such as Europe/Zurich."})
 
 
+def positive(column: str) -> models.Q:
+    """Above zero, and not NaN: a numeric column takes it, and PostgreSQL sorts it above every number."""
+    return models.Q((f"{column}__gt", 0), (f"{column}__lt", 10**18))
+
+
 class CurrencyManager(models.Manager["Currency"]):
     natural_key_fields = ("code",)
 
@@ -149,22 +154,22 @@ class Instrument(models.Model):
                 fields=["venue", "symbol", "currency"], name="trader_instrument_venue_symbol_currency_unique"
             ),
             models.CheckConstraint(
-                condition=models.Q(multiplier__gt=0),
+                condition=positive("multiplier"),
                 name="trader_instrument_multiplier_check",
                 violation_error_message="A multiplier is positive.",
             ),
             models.CheckConstraint(
-                condition=models.Q(price_quotation_factor__gt=0),
+                condition=positive("price_quotation_factor"),
                 name="trader_instrument_price_quotation_factor_check",
                 violation_error_message="A price quotation factor is positive.",
             ),
             models.CheckConstraint(
-                condition=models.Q(qty_increment__gt=0),
+                condition=positive("qty_increment"),
                 name="trader_instrument_qty_increment_check",
                 violation_error_message="A quantity increment is positive.",
             ),
             models.CheckConstraint(
-                condition=models.Q(price_increment__gt=0),
+                condition=positive("price_increment"),
                 name="trader_instrument_price_increment_check",
                 violation_error_message="A price increment is positive.",
             ),

@@ -82,6 +82,14 @@ def test_sql_cannot_break(
     assert refusal.value.diag.constraint_name == f"{table}_{field}_check"
 
 
+@pytest.mark.parametrize("column", ["multiplier", "price_quotation_factor", "qty_increment", "price_increment"])
+def test_sql_cannot_store_what_is_not_a_number(session: psycopg.Connection, column: str) -> None:
+    row = referring(session, "trader_instrument", ROWS[Instrument])
+
+    with pytest.raises(CheckViolation, match=f"trader_instrument_{column}_check"):
+        insert(session, "trader_instrument", row | {column: "NaN"})
+
+
 @broken
 def test_the_orm_cannot_break(model: type[models.Model], field: str, value: Any, message: str) -> None:
     fields = orm_fields(model) | {field: value}
