@@ -13,18 +13,9 @@ DROP_ROLE = sql.SQL("DROP ROLE IF EXISTS {role}")
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, str]:
-    """Variables that make Python keep its bytecode for this test run: a command then starts three times as fast."""
-    folder = tmp_path_factory.getbasetemp()
-    # The folder above belongs to all of xdist's workers.
-    shared = folder if worker_id == "master" else folder.parent
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(shared / "bytecode")}
-
-
-@pytest.fixture(scope="session")
-def checkout(compiled: dict[str, str]) -> Project:
+def checkout() -> Project:
     """The tree itself, for commands that write nothing, on the server of this test run."""
-    return Project(CHECKOUT, database_environment("postgres") | compiled)
+    return Project(CHECKOUT, database_environment("postgres"))
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +37,8 @@ def new_role_name(checkout: Project) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-def bare_tree(compiled: dict[str, str], tmp_path: Path) -> Project:
+def bare_tree(tmp_path: Path) -> Project:
     """A copy of the tree as an image holds it, without `.env`, and an empty environment."""
     path = copy_tree(tmp_path / "my-trader")
     (path / ".env").unlink()
-    return Project(path, dict(compiled))
+    return Project(path)

@@ -45,10 +45,10 @@ class Start:
 
 
 @pytest.fixture(scope="module")
-def first_start(compiled: dict[str, str], new_role_name: Callable[[], str]) -> Iterator[Start]:
+def first_start(new_role_name: Callable[[], str]) -> Iterator[Start]:
     """Three racers on an empty database; nothing is to be changed in it, `prepared` is a copy of it."""
     with fresh_database() as variables, ExitStack() as stack:
-        project = Project(CHECKOUT, compiled | variables | LOCAL | {"POSTGRES_APP_USER": new_role_name()})
+        project = Project(CHECKOUT, variables | LOCAL | {"POSTGRES_APP_USER": new_role_name()})
         racers = [stack.enter_context(managing(project, "prepare")) for _ in range(3)]
         codes = [racer.wait() for racer in racers]
         yield Start(project, codes, [racer.output for racer in racers])
