@@ -25,26 +25,27 @@ class Diagnosis:
     passes: bool = False
 
 
-NOTHING_LISTENS = "nothing listens there"
 START_IT = "Start it: docker compose up db -d --wait, or uv run python manage.py db start"
 ANOTHER_PORT = "Change POSTGRES_PORT or POSTGRES_SERVER, or stop the program that has the port."
 
+WRONG_PASSWORD = Diagnosis(
+    "password authentication failed",
+    "the server refuses the password",
+    "PostgreSQL keeps the password that it was created with; a change in .env does not reach it. Give the server "
+    "the new one: docker compose exec db psql -U postgres -c '\\password'. The embedded server asks for the "
+    "former one: put that back into .env, uv run python manage.py db psql -c '\\password', then change .env.",
+)
+NOTHING_LISTENS = Diagnosis("refused", "nothing listens there", START_IT, passes=True)
 # The first whose sign is in libpq's message holds: a failed connection has no SQLSTATE.
 DIAGNOSES = [
-    Diagnosis(
-        "password authentication failed",
-        "the server refuses the password",
-        "PostgreSQL keeps the password that it was created with; a change in .env does not reach it. Give the server "
-        "the new one: docker compose exec db psql -U postgres -c '\\password'. The embedded server asks for the "
-        "former one: put that back into .env, uv run python manage.py db psql -c '\\password', then change .env.",
-    ),
+    WRONG_PASSWORD,
     Diagnosis("no password supplied", "the server asks for a password", "Set POSTGRES_PASSWORD."),
     Diagnosis("no pg_hba.conf entry", "the server admits no such connection", "Allow it in the server's pg_hba.conf."),
     Diagnosis("does not exist", "the server has no such database or role", "Create it, or change POSTGRES_DB."),
     Diagnosis("expected authentication request", "what listens there is no PostgreSQL server", ANOTHER_PORT),
     Diagnosis("invalid response to SSL negotiation", "what listens there is no PostgreSQL server", ANOTHER_PORT),
     Diagnosis("timeout expired", "what listens there says nothing", f"{START_IT}. {ANOTHER_PORT}", passes=True),
-    Diagnosis("refused", NOTHING_LISTENS, START_IT, passes=True),
+    NOTHING_LISTENS,
     Diagnosis(
         "resolve", "the host name is unknown", "Change POSTGRES_SERVER: localhost, or db in Compose.", passes=True
     ),

@@ -202,7 +202,7 @@ def another_answers(address: Address) -> bool:
     try:
         address.connect().close()
     except psycopg.OperationalError as error:
-        if diagnose(error).cause == NOTHING_LISTENS and address.host in LOCAL_HOSTS:
+        if diagnose(error) is NOTHING_LISTENS and address.host in LOCAL_HOSTS:
             return False
         raise ServerFailed(
             f"An embedded PostgreSQL cannot have that address, another program does. {explain(error, str(address))}\n"

@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-from config.database import DatabaseUnavailable, address_of, explain
+from config.database import WRONG_PASSWORD, DatabaseUnavailable, address_of, diagnose, explain
 
 REFUSED_RIGHTS = """
     SELECT concat_ws(', ',
@@ -98,7 +98,7 @@ def _can_log_in(connection: BaseDatabaseWrapper, name: str, password: str) -> bo
     try:
         psycopg.connect(**parameters).close()
     except psycopg.OperationalError as error:
-        if "password authentication failed" in str(error):
+        if diagnose(error) is WRONG_PASSWORD:
             return False
         raise DatabaseUnavailable(explain(error, address_of(connection))) from error
     return True
