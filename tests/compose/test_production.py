@@ -59,8 +59,7 @@ def test_production_publishes_no_database_and_mounts_no_source(production: Compo
 
 
 def test_a_secret_that_the_container_cannot_read_is_named(production: Compose) -> None:
-    write_private(production.project.path / "secrets" / "secret_key2", "x", uid=0)
-    (production.project.path / "secrets" / "secret_key2").rename(production.project.path / "secrets" / "secret_key")
+    write_private(production.project.path / "secrets" / "secret_key", SECRETS["secret_key"], uid=0)
 
     production.run("up", "-d")
 
@@ -69,8 +68,7 @@ def test_a_secret_that_the_container_cannot_read_is_named(production: Compose) -
 
 
 def test_production_refuses_weak_secrets_and_prints_none(production: Compose) -> None:
-    write_private(production.project.path / "secrets" / "weak", "short-key", uid=10001)
-    (production.project.path / "secrets" / "weak").rename(production.project.path / "secrets" / "secret_key")
+    write_private(production.project.path / "secrets" / "secret_key", "short-key", uid=10001)
 
     production.run("up", "-d")
 
