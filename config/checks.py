@@ -19,7 +19,10 @@ def check_migrations_folders(**_: Any) -> list[Error]:
     return [
         Error(
             f"The migrations of {app.label} cannot be read: {problem}.",
-            hint="Let this user read the folder and every file in it: chmod -R go+rX on the machine that has it.",
+            hint=(
+                "Let every user read the folder and its files, chmod -R go+rX on the machine that has them; "
+                "then docker compose restart backend."
+            ),
             id="config.E001",
         )
         for app in apps.get_app_configs()

@@ -96,8 +96,31 @@ class Environment(Variables):
     def str(self, name: builtins.str, default: builtins.str | None = None) -> builtins.str:
         return self._read(name, default, builtins.str, expected="a text") or ""
 
-    def int(self, name: builtins.str, default: builtins.int | None = None) -> builtins.int:
-        return self._read(name, default, builtins.int, expected="a whole number") or 0
+    def int(
+        self,
+        name: builtins.str,
+        default: builtins.int | None = None,
+        *,
+        within: tuple[builtins.int, builtins.int] | None = None,
+    ) -> builtins.int:
+        """The whole number; `within` gives the lowest and the highest that is accepted."""
+
+        def parse(value: builtins.str) -> builtins.int:
+            number = builtins.int(value)
+            if within and not within[0] <= number <= within[1]:
+                raise ValueError(value)
+            return number
+
+        expected = f"a whole number from {within[0]} to {within[1]}" if within else "a whole number"
+        return self._read(name, default, parse, expected=expected) or 0
+
+    def choice(self, name: builtins.str, choices: list[builtins.str], default: builtins.str) -> builtins.str:
+        """One of the choices, which are in capitals; the value may be in small letters."""
+
+        def parse(value: builtins.str) -> builtins.str:
+            return choices[choices.index(value.upper())]
+
+        return self._read(name, default, parse, expected=f"one of {', '.join(choices)}") or default
 
     def bool(self, name: builtins.str, default: builtins.bool | None = None) -> builtins.bool:
         return self._read(name, default, _parse_bool, expected="true or false") or False
@@ -118,7 +141,10 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     class DotEnv(environ.Env):  # type: ignore[misc]
         ENVIRON: ClassVar[dict[str, str]] = {}
 
-    DotEnv.read_env(path)
+    try:
+        DotEnv.read_env(path)
+    except UnicodeDecodeError as error:
+        raise ImproperlyConfigured(f"{path} is not UTF-8: save it in that encoding.") from error
     return DotEnv.ENVIRON
 
 

@@ -28,11 +28,7 @@ class HealthMiddleware:
         if request.path_info == "/livez":
             return JsonResponse({"status": "alive"})
         if request.path_info == "/readyz":
-            reason = self.readiness.obstacle()
-            return JsonResponse(
-                {"status": "unavailable", "reason": reason} if reason else {"status": "ready"},
-                status=503 if reason else 200,
-            )
+            return _answer(self.readiness.obstacle())
         return self.get_response(request)
 
 
@@ -62,6 +58,15 @@ class Readiness:
             log.warning("readyz: not applied: %s", ", ".join(sorted(f"{app}.{name}" for app, name in missing)))
             return "the schema is older than this process needs"
         return None
+
+
+def _answer(obstacle: str | None) -> HttpResponse:
+    if obstacle is None:
+        return JsonResponse({"status": "ready"})
+    response = JsonResponse({"status": "unavailable", "reason": obstacle}, status=503)
+    # What Django looks at before it logs a 5xx: `Readiness` has said already what is wrong.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def applied_migrations() -> frozenset[tuple[str, str]]:

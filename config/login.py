@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.http import HttpRequest
 
+# As much as django-axes' tables hold.
+RECORDED_LENGTH = 255
+
 
 def username(request: HttpRequest | None, credentials: Mapping[str, str] | None) -> str | None:
     """The e-mail address in lower case, as it is stored, so that another spelling of it is no fresh start."""
     given = (credentials or {}).get("username") or (request.POST.get("username") if request else None)
-    return given.lower() if given else None
+    return given.lower()[:RECORDED_LENGTH] if given else None
 
 
 def client_address(request: HttpRequest) -> str | None:

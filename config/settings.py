@@ -17,8 +17,8 @@ IS_LOCAL = ENVIRONMENT == "local"
 DEBUG = env.bool("DEBUG", IS_LOCAL)
 # Set by entrypoint.sh for gunicorn alone: it selects the application's role and the connection pool.
 SERVING = env.bool("SERVING", False)
-BACKEND_WORKERS = env.int("BACKEND_WORKERS", 2)
-BACKEND_THREADS = env.int("BACKEND_THREADS", 4)
+BACKEND_WORKERS = env.int("BACKEND_WORKERS", 2, within=(1, 64))
+BACKEND_THREADS = env.int("BACKEND_THREADS", 4, within=(1, 64))
 
 # The application
 
@@ -78,7 +78,7 @@ DATABASES: dict[str, dict[str, Any]] = {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": env.str("POSTGRES_DB"),
         "HOST": env.str("POSTGRES_SERVER"),
-        "PORT": env.int("POSTGRES_PORT", 5432),
+        "PORT": env.int("POSTGRES_PORT", 5432, within=(1, 65535)),
         **(POSTGRES_APP if SERVING else POSTGRES_OWNER),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"application_name": "my-trader", "connect_timeout": 5},
@@ -142,6 +142,6 @@ STORAGES = {
 # Logs
 
 LOGGING_CONFIG = "config.logs.configure"
-LOGGING = logging_config(env.str("LOG_LEVEL", "INFO"))
+LOGGING = logging_config(env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], "INFO"))
 
 env.refuse_problems(weak_secrets_allowed=IS_LOCAL)

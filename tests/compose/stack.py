@@ -76,7 +76,7 @@ class Compose:
         return log
 
     def down(self) -> None:
-        self.run("down", "--volumes", "--remove-orphans", "--timeout", "1")
+        self.run("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "1")
 
 
 @dataclass(frozen=True)

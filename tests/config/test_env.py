@@ -94,6 +94,31 @@ def test_a_required_variable_that_is_unset_is_named(load: Load, reader: str) -> 
     assert "NAME is not set: expected " in problems_of(env)
 
 
+@pytest.mark.parametrize("text", ["0", "65536", "-1"])
+def test_a_number_out_of_its_range_is_named(load: Load, text: str) -> None:
+    env = load({"NAME": text})
+
+    env.int("NAME", within=(1, 65535))
+
+    assert f"NAME is {text!r}: expected a whole number from 1 to 65535." in problems_of(env)
+
+
+def test_a_choice_may_be_in_small_letters_and_no_other_is_taken(load: Load) -> None:
+    env = load({"SMALL": "debug", "OTHER": "loud"})
+
+    assert env.choice("SMALL", ["DEBUG", "INFO"], "INFO") == "DEBUG"
+    assert env.choice("UNSET", ["DEBUG", "INFO"], "INFO") == "INFO"
+    env.choice("OTHER", ["DEBUG", "INFO"], "INFO")
+    assert "OTHER is 'loud': expected one of DEBUG, INFO." in problems_of(env)
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("NAME=é".encode("latin-1"))
+
+    with pytest.raises(ImproperlyConfigured, match=r"\.env is not UTF-8"):
+        Environment.load({}, tmp_path / ".env")
+
+
 def test_the_process_beats_the_file(load: Load) -> None:
     env = load({"NAME": "process"}, "NAME=file\nOTHER=file\n")
 

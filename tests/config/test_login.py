@@ -69,6 +69,10 @@ def test_an_address_that_nobody_has_is_locked_alike() -> None:
     assert fail("nobody@example.com", 5) == [200, 200, 200, 200, LOCKED]
 
 
+def test_an_address_longer_than_any_is_refused_and_counted() -> None:
+    assert fail(f"{'a' * 500}@example.com", 5) == [200, 200, 200, 200, LOCKED]
+
+
 def test_a_lock_spares_other_users(ada: User) -> None:
     fail("nobody@example.com", 5)
 

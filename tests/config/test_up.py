@@ -178,6 +178,15 @@ def test_a_second_up_is_refused(embedded: Project) -> None:
         assert status(embedded) == 200
 
 
+def test_db_stop_is_refused_while_up_would_start_the_server_again(embedded: Project) -> None:
+    with up(embedded) as running:
+        stop = embedded.manage("db", "stop")
+
+        assert stop.returncode == 2
+        assert f"`up`, process {running.process.pid}, would start it again" in stop.stdout
+        assert status(embedded) == 200
+
+
 def test_up_uses_the_server_that_answers_and_leaves_it_running(embedded: Project) -> None:
     # What an `up` of the embedded server leaves when everything is killed.
     (home_of(embedded.path) / "server-of-up").touch()

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.postgres import SERVER, EmbeddedServer, ServerFailed, another_answers, embedded_server, site_packages
+from config.processes import PidFile
 
 
 class Command(BaseCommand):
@@ -40,6 +41,8 @@ class Command(BaseCommand):
             self.status(server)
 
     def stop(self, server: EmbeddedServer) -> None:
+        if pid := PidFile(server.home / "up.pid").read():
+            raise CommandError(f"`up`, process {pid}, would start it again: end that one with Ctrl-C.", returncode=2)
         if server.pid is None:
             self.stdout.write("The embedded PostgreSQL does not run.")
         else:

@@ -30,6 +30,6 @@ class Command(BaseCommand):
 
 def _first_port(ports: str) -> int:
     first = ports.partition("-")[0]
-    if not first.isdecimal():
+    if not (first.isdecimal() and 0 < int(first) < 2**16):
         raise CommandError(f"BACKEND_PORT is {ports!r}: expected a port such as 8000, or a range.", returncode=2)
     return int(first)
