@@ -5,7 +5,6 @@ Needs a prepared database: uv run python manage.py db start, uv run python manag
     uv run python -m benchmarks.restart
 """
 
-import http.client
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import machine
+from config.stack import is_ready
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROUNDS = 10
@@ -59,17 +59,6 @@ def restart() -> tuple[float, float]:
     finally:
         os.killpg(backend.pid, signal.SIGTERM)
         backend.wait()
-
-
-def is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def free_port() -> int:

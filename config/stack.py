@@ -131,7 +131,7 @@ class Stack:
             if self.server_mark.exists() and self.server.pid is None:
                 self.say("PostgreSQL: the server has died; starting it again.")
                 self._start_server()
-            if not announced and _is_ready(self.backend_port):
+            if not announced and is_ready(self.backend_port):
                 self.say(f"The admin answers at http://localhost:{self.backend_port}/admin/; Ctrl-C stops everything.")
                 announced = True
             time.sleep(POLL_SECONDS)
@@ -147,7 +147,8 @@ def _is_free(port: int) -> bool:
     return False
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Whether a backend on this machine answers 200 on /readyz."""
     connection = HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         connection.request("GET", "/readyz")

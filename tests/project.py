@@ -14,6 +14,8 @@ import psycopg
 from django.conf import settings
 from psycopg import sql
 
+from config.postgres import Address
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 DROP_DATABASE = sql.SQL("DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 CREATE_DATABASE = sql.SQL("CREATE DATABASE {database}")
@@ -32,18 +34,25 @@ class Project:
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {"PATH": programs, "HOME": os.environ["HOME"]} | self.env
 
-    def manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run `python manage.py` to its end; stderr is in stdout, as on a terminal."""
+    def run(
+        self, *arguments: str, timeout: float = 60, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in the tree to its end; stderr is in stdout, as on a terminal."""
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            arguments,
             cwd=self.path,
-            env=self.environment,
+            env=self.environment | (env or {}),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=timeout,
             check=False,
         )
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `python manage.py`, as `run` does."""
+        return self.run(sys.executable, "manage.py", *arguments)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a program of the tree in a process group of its own."""
@@ -59,14 +68,13 @@ class Project:
 
     def connect(self) -> psycopg.Connection:
         """The project's database, as its owner."""
-        return psycopg.connect(
+        return Address(
             host=self.env["POSTGRES_SERVER"],
-            port=self.env["POSTGRES_PORT"],
-            dbname=self.env["POSTGRES_DB"],
+            port=int(self.env["POSTGRES_PORT"]),
             user=self.env["POSTGRES_USER"],
             password=self.env["POSTGRES_PASSWORD"],
-            autocommit=True,
-        )
+            database=self.env["POSTGRES_DB"],
+        ).connect()
 
 
 def copy_tree(target: Path) -> Path:

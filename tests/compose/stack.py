@@ -4,7 +4,6 @@ import http.client
 import json
 import subprocess
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,8 @@ class Compose:
     def run(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run one command to its end; stderr is in stdout."""
         files = [part for file in self.files for part in ("--file", file)]
-        ended = subprocess.run(
-            ["docker", "compose", *files, *arguments],
-            cwd=self.project.path,
-            env=self.project.environment | {"COMPOSE_PROJECT_NAME": self.name},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        command = ("docker", "compose", *files, *arguments)
+        ended = self.project.run(*command, timeout=timeout, env={"COMPOSE_PROJECT_NAME": self.name})
         if check:
             assert ended.returncode == 0, f"docker compose {' '.join(arguments)}: {ended.stdout}"
         return ended
@@ -43,8 +33,8 @@ class Compose:
         psql = ("psql", "-U", "postgres", "-d", "app", "-v", "ON_ERROR_STOP=1", "-qAtc", statement)
         return self.run("exec", "-T", "db", *psql).stdout.strip()
 
-    def logs(self, service: str = "backend") -> str:
-        return self.run("logs", "--no-log-prefix", "--no-color", service).stdout
+    def logs(self) -> str:
+        return self.run("logs", "--no-log-prefix", "--no-color", "backend").stdout
 
     def port(self, index: int = 1) -> int:
         """The port that the given backend is published on."""
@@ -67,11 +57,11 @@ class Compose:
         containers = {container["Name"]: container for container in json.loads(inspected.stdout)}
         return dict(containers[f"/{self.name}-backend-{index}"])
 
-    def wait_for_log(self, texts: Iterable[str], *, timeout: float = 30) -> str:
-        """The backend's log once all the texts are in it."""
+    def wait_for_log(self, text: str, *, timeout: float = 30) -> str:
+        """The backend's log once the text is in it."""
         deadline = time.monotonic() + timeout
-        while not all(text in (log := self.logs()) for text in texts):
-            assert time.monotonic() < deadline, f"{list(texts)} not in the log:\n{log}"
+        while text not in (log := self.logs()):
+            assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{log}"
             time.sleep(0.3)
         return log
 

@@ -16,7 +16,6 @@ class Migration(migrations.Migration):
 
 
 def test_up_ends_with_the_admin_answering(running: Compose) -> None:
-
     assert running.get("/admin/login/").status == 200
     assert running.get("/readyz").body == '{"status": "ready"}'
     assert running.sql("SELECT email FROM trader_user") == "admin@example.com"
@@ -53,7 +52,6 @@ def test_a_migration_written_on_the_laptop_is_applied_by_a_restart(running: Comp
 
 
 def test_migrate_runs_by_hand_in_the_container(running: Compose) -> None:
-
     assert "No migrations to apply" in running.run("exec", "-T", "backend", "python", "manage.py", "migrate").stdout
 
 
@@ -74,7 +72,7 @@ def test_a_migrations_folder_closed_to_the_container_stops_the_start(compose: Co
 
     compose.run("up", "-d")
 
-    log = compose.wait_for_log(["config.E001"])
+    log = compose.wait_for_log("config.E001")
     assert "/app/trader/migrations has mode 0700 and owner UID" in log
     assert "this process runs as UID 10001" in log
     assert compose.run("up", "--wait", check=False).returncode != 0
@@ -112,7 +110,7 @@ def test_a_password_changed_after_the_volume_was_made_is_explained(compose: Comp
     ended = compose.run("up", "--wait", "--no-deps", "backend", check=False, timeout=60)
 
     assert ended.returncode != 0
-    log = compose.wait_for_log(["the server refuses the password"])
+    log = compose.wait_for_log("the server refuses the password")
     assert r"docker compose exec db psql -U postgres -c '\password'" in log
     assert "another-password" not in log
 
@@ -121,10 +119,10 @@ def test_the_backend_waits_for_a_database_that_comes_late(compose: Compose) -> N
     compose.run("up", "db", "-d", "--wait")
     compose.run("stop", "db")
     compose.run("up", "-d", "--no-deps", "backend")
-    compose.wait_for_log(["Waiting for the database"])
+    compose.wait_for_log("Waiting for the database")
 
     compose.run("start", "db")
 
-    compose.wait_for_log(["Listening at"])
+    compose.wait_for_log("Listening at")
     assert compose.get("/readyz").status == 200
     assert compose.inspect()["RestartCount"] == 0

@@ -63,7 +63,7 @@ def test_a_secret_that_the_container_cannot_read_is_named(production: Compose) -
 
     production.run("up", "-d")
 
-    log = production.wait_for_log(["SECRET_KEY_FILE=/run/secrets/secret_key: Permission denied"])
+    log = production.wait_for_log("SECRET_KEY_FILE=/run/secrets/secret_key: Permission denied")
     assert "UID 10001" in log
 
 
@@ -72,7 +72,7 @@ def test_production_refuses_weak_secrets_and_prints_none(production: Compose) ->
 
     production.run("up", "-d")
 
-    log = production.wait_for_log(["SECRET_KEY has 9 characters"])
+    log = production.wait_for_log("SECRET_KEY has 9 characters")
     assert "short-key" not in log
 
 

@@ -61,7 +61,7 @@ def test_a_request_in_flight_is_answered_before_the_container_ends(compose: Comp
 
 def test_waiting_for_the_database_ends_at_once(compose: Compose) -> None:
     compose.run("up", "-d", "--no-deps", "backend")
-    compose.wait_for_log(["Waiting for the database"])
+    compose.wait_for_log("Waiting for the database")
 
     assert stop(compose) < 3
     assert compose.inspect()["State"]["Running"] is False

@@ -211,26 +211,22 @@ def test_up_leaves_a_server_that_db_start_started_running(embedded: Project) -> 
     assert embedded.manage("db", "status").returncode == 1
 
 
-def test_a_stranger_on_the_databases_port_is_named(embedded: Project) -> None:
+@pytest.mark.parametrize(
+    ("variable", "cause", "remedy"),
+    [
+        ("POSTGRES_PORT", "what listens there says nothing", "set POSTGRES_PORT in .env to a free port"),
+        ("BACKEND_PORT", "is taken by another program", "set BACKEND_PORT"),
+    ],
+)
+def test_a_stranger_on_a_port_is_named(embedded: Project, variable: str, cause: str, remedy: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
-        embedded.env["POSTGRES_PORT"] = str(stranger.getsockname()[1])
+        embedded.env[variable] = str(stranger.getsockname()[1])
 
         ended = embedded.manage("up")
 
     assert ended.returncode == 2
-    assert "what listens there says nothing" in ended.stdout
-    assert "set POSTGRES_PORT in .env to a free port" in ended.stdout
-
-
-def test_a_stranger_on_the_backends_port_is_named(embedded: Project) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
-        embedded.env["BACKEND_PORT"] = str(stranger.getsockname()[1])
-
-        ended = embedded.manage("up")
-
-    assert ended.returncode == 2
-    assert "is taken by another program" in ended.stdout
-    assert "BACKEND_PORT" in ended.stdout
+    assert cause in ended.stdout
+    assert remedy in ended.stdout
 
 
 def test_a_password_changed_after_the_cluster_was_made_is_explained(embedded: Project) -> None:
