@@ -23,6 +23,7 @@ BACKEND_THREADS = env.int("BACKEND_THREADS", 4, within=(1, 64))
 # The application
 
 INSTALLED_APPS = [
+    "migration_guard",
     "config",
     "trader",
     "config.apps.AxesConfig",

@@ -1,0 +1,91 @@
+"""The guard's settings: one dict, MIGRATION_GUARD, every key with a default (docs/migration-guard.md)."""
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from django.apps import apps
+from django.conf import settings
+
+NUMBER = (int, float)
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """MIGRATION_GUARD, read. Times are in seconds."""
+
+    APPS: list[str] | None = None
+    LOCK_TIMEOUT: float = 1.0
+    LOCK_BUDGET: float = 600.0
+    DIRECT_DATABASE: str | None = None
+    RELEASE: str = ""
+
+    @classmethod
+    def load(cls) -> Self:
+        """What the project sets, over the defaults. A wrong value is refused by the system checks (guard.E001...)."""
+        given = configured()
+        return cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
+
+    @cached_property
+    def release(self) -> str:
+        """What runs: RELEASE of the settings or the environment, else the commit that the working folder is at."""
+        return self.RELEASE or os.environ.get("RELEASE", "") or _commit()
+
+    def guards(self, app_label: str, path: Path) -> bool:
+        """Whether the app is the project's own: named in APPS or, without APPS, outside the installed packages."""
+        if self.APPS is not None:
+            return app_label in self.APPS
+        return not any(path.is_relative_to(folder) for folder in _package_folders())
+
+
+def configured() -> dict[str, Any]:
+    value = getattr(settings, "MIGRATION_GUARD", {})
+    return value if isinstance(value, dict) else {}
+
+
+def problems() -> Iterator[tuple[str, str, str]]:
+    """What is wrong with MIGRATION_GUARD: the check's id, what was found, and what to do."""
+    raw = getattr(settings, "MIGRATION_GUARD", {})
+    if not isinstance(raw, dict):
+        yield "guard.E001", f"MIGRATION_GUARD is {raw!r}, not a dict.", "Make it a dict, or leave it out."
+        return
+    known = [field.name for field in fields(GuardSettings)]
+    for key in raw.keys() - set(known):
+        yield "guard.E002", f"MIGRATION_GUARD has no key {key!r}.", f"Its keys are {', '.join(known)}."
+    for key in ("LOCK_TIMEOUT", "LOCK_BUDGET"):
+        value = raw.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, NUMBER) or not 0.001 <= value <= 86_400:
+            yield "guard.E003", f"MIGRATION_GUARD[{key!r}] is {value!r}.", "Give seconds, from 0.001 to 86400."
+    yield from _wrong_names(raw)
+
+
+def _wrong_names(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    labels = raw.get("APPS")
+    installed = sorted(config.label for config in apps.get_app_configs())
+    if labels is not None and not (isinstance(labels, list | tuple) and set(labels) <= set(installed)):
+        yield "guard.E004", f"MIGRATION_GUARD['APPS'] is {labels!r}.", f"List labels of: {', '.join(installed)}."
+    alias = raw.get("DIRECT_DATABASE")
+    if alias is not None and alias not in settings.DATABASES:
+        aliases = ", ".join(settings.DATABASES)
+        yield "guard.E005", f"MIGRATION_GUARD['DIRECT_DATABASE'] is {alias!r}.", f"Name one of DATABASES: {aliases}."
+    if not isinstance(raw.get("RELEASE", ""), str):
+        yield "guard.E006", f"MIGRATION_GUARD['RELEASE'] is {raw['RELEASE']!r}.", "Give a text, such as a commit."
+
+
+def _package_folders() -> set[Path]:
+    paths = sysconfig.get_paths()
+    return {Path(paths[name]).resolve() for name in ("purelib", "platlib", "stdlib")}
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -1,0 +1,123 @@
+"""`migrate` from end to end: look, wait for the turn, look again, compare, and let Django's command do its work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
+from django.db.migrations.recorder import MigrationRecorder
+
+from migration_guard.console import GuardedCommand
+from migration_guard.executor import GuardedExecutor
+from migration_guard.ledger import Action, Ledger, MigrationKey, Run
+from migration_guard.patience import Patience
+from migration_guard.survey import Survey
+from migration_guard.turns import is_taken, turn
+
+
+class Migrating:
+    """One call of `migrate`; `as_django` runs Django's own command, which takes the guarded executor for its own."""
+
+    def __init__(self, command: GuardedCommand, options: dict[str, Any], as_django: Callable[[], None]) -> None:
+        self.command = command
+        self.options = options
+        self.as_django = as_django
+        self.accepted: set[MigrationKey] = {(app, name) for app, name in options["accept_edited"]}
+
+    def run(self) -> None:
+        connection = connections[self.options["database"]]
+        if self.options["check_unapplied"] and not self.options["plan"]:
+            self.as_django()
+            return
+        executor, survey = self._look(connection)
+        if self.options["plan"] or not self._has_work(connection, executor, survey):
+            self._compare(executor, survey)
+            with executing_with(executor):
+                self.as_django()
+            return
+        with turn(connection, say=self.command.say) as session:
+            self._migrate(session)
+
+    def _migrate(self, connection: BaseDatabaseWrapper) -> None:
+        """In its turn: what was seen before may have changed while it waited."""
+        executor, survey = self._look(connection)
+        self._compare(executor, survey)
+        executor.ledger.ensure_table()
+        with executor.patience.at_work(), executing_with(executor):
+            survey.record(self.accepted, self.options["reason"], self.command.say)
+            if self.options["prune"]:
+                self._prune(connection, executor.ledger)
+            else:
+                self.as_django()
+
+    def _look(self, connection: BaseDatabaseWrapper) -> tuple[GuardedExecutor, Survey]:
+        ledger = Ledger(connection)
+        executor = GuardedExecutor(
+            connection,
+            self.command.migration_progress_callback,
+            ledger=ledger,
+            patience=Patience(connection, say=self.command.say),
+        )
+        return executor, Survey.of(executor.loader, ledger)
+
+    def _has_work(self, connection: BaseDatabaseWrapper, executor: GuardedExecutor, survey: Survey) -> bool:
+        """Whether anything may have to be written; the turn of another process may still be writing it."""
+        return bool(
+            self.options["app_label"]
+            or self.options["run_syncdb"]
+            or self.accepted
+            or survey.has_news
+            or executor.migration_plan(executor.loader.graph.leaf_nodes())
+            or executor.replacements_to_record()
+            or is_taken(connection)
+        )
+
+    def _compare(self, executor: GuardedExecutor, survey: Survey) -> None:
+        """Raise CommandError where what is applied is not what the code says."""
+        if self.options["prune"]:
+            return
+        self._check_accepted(survey)
+        survey.refuse_edits(self.accepted, renamed=not self.options["fake"])
+        survey.refuse_two_histories(self._pending(executor), self.accepted)
+        for line in survey.describe_unknown(self.accepted):
+            self.command.say(line)
+
+    def _check_accepted(self, survey: Survey) -> None:
+        if self.accepted and not self.options["reason"].strip():
+            raise CommandError("--accept-edited needs --reason: who reads the ledger wants to know why.", returncode=2)
+        for app, name in self.accepted - survey.edited.keys() - set(survey.unknown):
+            raise CommandError(
+                f"{app}.{name} is neither edited nor missing: there is nothing to accept. Give the whole name of an "
+                "applied migration, as showmigrations prints it.",
+                returncode=2,
+            )
+
+    def _pending(self, executor: GuardedExecutor) -> list[Migration]:
+        label = self.options["app_label"]
+        leaves = [key for key in executor.loader.graph.leaf_nodes() if label in {None, key[0]}]
+        return [migration for migration, _ in executor.migration_plan(leaves)]
+
+    def _prune(self, connection: BaseDatabaseWrapper, ledger: Ledger) -> None:
+        """Django deletes the rows of what is no longer in the code; the ledger keeps that it did."""
+        recorder = MigrationRecorder(connection)
+        with transaction.atomic(using=connection.alias):
+            before = recorder.applied_migrations()
+            self.as_django()
+            for key in sorted(before.keys() - recorder.applied_migrations().keys()):
+                ledger.note(Run.without_code(key, Action.PRUNE))
+
+
+@contextmanager
+def executing_with(executor: GuardedExecutor) -> Iterator[None]:
+    """Let Django's command, which makes its executor by name, find this one."""
+    module: Any = migrate
+    of_django = module.MigrationExecutor
+    module.MigrationExecutor = lambda *_: executor
+    try:
+        yield
+    finally:
+        module.MigrationExecutor = of_django
