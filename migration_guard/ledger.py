@@ -138,9 +138,9 @@ class Run(models.Model):
 
     @property
     def is_partial(self) -> bool:
-        """Whether it ended with some operations of a non-atomic migration in the database and some not."""
-        is_over = self.outcome in {Outcome.FAILED, Outcome.INTERRUPTED}
-        return is_over and self.record_id is None and (self.position > 0 or self.substep > 0 or self.began_next)
+        """Whether it broke off with some operations of a non-atomic migration in the database and some not."""
+        has_begun = self.position > 0 or self.substep > 0 or self.began_next
+        return self.outcome != Outcome.DONE and self.record_id is None and has_begun
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Migrating:
 
     def _migrate(self, connection: BaseDatabaseWrapper) -> None:
         """In its turn: what was seen before may have changed while it waited."""
+        Ledger(connection).settle()
         executor, survey = self._look(connection)
         self._compare(executor, survey)
         executor.ledger.ensure_table()

@@ -101,7 +101,6 @@ class Survey:
 
     def record(self, accepted: set[MigrationKey], reason: str, say: Callable[[str], None]) -> None:
         """Write the news into the ledger; the turn is held."""
-        self.ledger.settle()
         for key, record_id in self.to_adopt.items():
             self.ledger.note(self._run(key, Action.ADOPT, record_id=record_id, reason=""))
         if self.to_adopt:

@@ -93,16 +93,21 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
+def environment_of(address: Address) -> dict[str, str]:
+    """The variables that lead to a database."""
+    return {
+        "POSTGRES_SERVER": address.host,
+        "POSTGRES_PORT": str(address.port),
+        "POSTGRES_DB": address.database,
+        "POSTGRES_USER": address.user,
+        "POSTGRES_PASSWORD": address.password,
+    }
+
+
 def database_environment(database: str) -> dict[str, str]:
     """The variables that lead to a database of that name on the server of this test run."""
-    default = settings.DATABASES["default"]
-    return {
-        "POSTGRES_SERVER": default["HOST"],
-        "POSTGRES_PORT": str(default["PORT"]),
-        "POSTGRES_DB": database,
-        "POSTGRES_USER": settings.POSTGRES_OWNER["USER"],
-        "POSTGRES_PASSWORD": settings.POSTGRES_OWNER["PASSWORD"],
-    }
+    default, owner = settings.DATABASES["default"], settings.POSTGRES_OWNER
+    return environment_of(Address(default["HOST"], default["PORT"], owner["USER"], owner["PASSWORD"], database))
 
 
 @contextmanager

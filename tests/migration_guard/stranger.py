@@ -1,5 +1,6 @@
 """A project that has never heard of the trading book: settings, one app and the guard, with a database of its own."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,8 @@ class Stranger(Project):
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text))
+        # An edit within the same second could be taken for the compiled file that is there.
+        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
         return path
 
     def configure(self, text: str) -> None:
@@ -115,6 +118,11 @@ class Stranger(Project):
 @contextmanager
 def stranger(path: Path) -> Iterator[Stranger]:
     with fresh_database() as variables:
-        project = Stranger(path, variables | {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"})
-        project.begin()
-        yield project
+        yield begin(path, variables)
+
+
+def begin(path: Path, variables: dict[str, str]) -> Stranger:
+    """The project in that folder, on the database that the variables lead to."""
+    project = Stranger(path, variables | {"PYTHONPATH": str(CHECKOUT)})
+    project.begin()
+    return project
