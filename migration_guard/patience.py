@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from migration_guard.conf import GuardSettings
 from migration_guard.statements import ConcurrentStatement, validates
-from migration_guard.watcher import Watcher, describe_wait
+from migration_guard.watcher import Blocker, Watcher, describe_wait
 
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
@@ -54,6 +54,7 @@ class Patience:
         self._local_timeout: float | None = None
         self._transaction: object = None
         self._is_harmless = True
+        self._named: list[Blocker] = []
         self._watcher: Watcher
 
     @contextmanager
@@ -108,10 +109,10 @@ class Patience:
         return was_cancelled or code in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}
 
     def _pause(self, error: OperationalError, what: str, attempt: int, spent: float) -> None:
-        """Say who was in the way and wait a while, or raise LockNotObtained when the budget is spent."""
+        """Say who was in the way, if it is not known yet, and wait; LockNotObtained when the budget is spent."""
         self.retries += 1
-        wait = self._watcher.last_wait
-        told = describe_wait(wait, self._watcher.blockers) if wait else " ".join(str(error).split())
+        wait, blockers = self._watcher.last_wait, self._watcher.blockers
+        told = describe_wait(wait, blockers) if wait else " ".join(str(error).split())
         if spent >= self._budget:
             raise LockNotObtained(
                 f"{what}: no lock in {spent:.0f} s and {attempt} tries, each given up after {self._timeout:g} s so "
@@ -122,7 +123,10 @@ class Patience:
             ) from error
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt, self._budget - spent)
         pause = random.uniform(0, longest)  # noqa: S311  # jitter, no secret
-        self._say(f"{told}\nTry {attempt} given up, so that nobody queues behind it; the next in {pause:.1f} s.")
+        if attempt == 1 or blockers != self._named:
+            self._say(told)
+        self._named = blockers
+        self._say(f"Try {attempt} given up, so that nobody queues behind it; the next in {pause:.1f} s.")
         time.sleep(pause)
 
     def _bounded(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001

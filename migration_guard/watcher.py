@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from migration_guard.connections import another_session
 
 POLL_SECONDS = 0.05
 REPORT_EVERY_SECONDS = 5.0
+CLOSE_WITHIN_SECONDS = 1.0
 
 OWN_WAIT = """
     SELECT clock_timestamp(), coalesce(waitstart, clock_timestamp()), mode,
@@ -26,7 +27,7 @@ FIRST_VICTIM = """
     WHERE NOT granted AND pid <> %(pid)s AND %(pid)s = ANY (pg_blocking_pids(pid))
 """
 BLOCKERS = """
-    SELECT blocker, usename, application_name, backend_type, state,
+    SELECT blocker, usename, application_name, state,
         date_trunc('second', clock_timestamp() - xact_start),
         left(regexp_replace(query, '\\s+', ' ', 'g'), 200), current_user
     FROM unnest(pg_blocking_pids(%s)) AS blocker LEFT JOIN pg_stat_activity ON pid = blocker
@@ -37,14 +38,13 @@ CANCEL = "SELECT pg_cancel_backend(%s)"
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that holds, or is queued for, the lock that the migration waits for."""
+    """A session that holds, or is queued for, the lock that the migration waits for; the same whatever its age is."""
 
     pid: int
     user: str | None
     application: str | None
-    backend_type: str | None
     state: str | None
-    age: timedelta | None
+    age: timedelta | None = field(compare=False)
     query: str | None
     seen_by: str
 
@@ -62,7 +62,7 @@ class Blocker:
     @property
     def is_wraparound_vacuum(self) -> bool:
         query = self.query or ""
-        return query.startswith("autovacuum:") and "to prevent wraparound" in query
+        return "autovacuum:" in query and "to prevent wraparound" in query
 
     @property
     def _doing(self) -> str:
@@ -128,9 +128,14 @@ class Watcher:
         return max(self._budget - self.spent, 0.001)
 
     def close(self) -> None:
+        """End the watch; a session that a full pool has let nowhere is given up."""
         self._stop.set()
-        self._thread.join()
-        self._session.close()
+        self._thread.join(CLOSE_WITHIN_SECONDS)
+        if self._thread.is_alive() and self._session.connection is not None:
+            self._session.connection.cancel()
+            self._thread.join(CLOSE_WITHIN_SECONDS)
+        if not self._thread.is_alive():
+            self._session.close()
 
     def _watch(self) -> None:
         try:
