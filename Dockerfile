@@ -14,7 +14,7 @@ RUN chmod -R a+rX .
 RUN ENVIRONMENT=local SECRET_KEY=unused POSTGRES_SERVER=unused POSTGRES_DB=unused \
     POSTGRES_USER=owner POSTGRES_PASSWORD=unused POSTGRES_APP_USER=app POSTGRES_APP_PASSWORD=unused \
     /opt/venv/bin/python manage.py collectstatic --no-input \
- && /opt/venv/bin/python -m compileall -q config trader manage.py
+ && /opt/venv/bin/python -m compileall -q config migration_guard trader manage.py
 
 
 FROM python:3.13-slim

@@ -8,11 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
-def interleaved(candidates: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
+def interleaved(
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    before_each: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
     """The median seconds of each candidate over so many rounds; in a round each runs once, so that noise is shared."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
+            before_each()
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)

@@ -31,7 +31,8 @@ MISSING_GRANTS = """
         SELECT oid, relname, relkind = 'S' AS is_sequence,
             CASE
                 WHEN relkind = 'S' THEN ARRAY['USAGE']
-                WHEN relkind IN ('v', 'm') OR relname = 'django_migrations' THEN ARRAY['SELECT']
+                WHEN relkind IN ('v', 'm') THEN ARRAY['SELECT']
+                WHEN relname IN ('django_migrations', 'migration_guard_run') THEN ARRAY['SELECT']
                 ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
             END AS rights
         FROM pg_class
@@ -62,8 +63,8 @@ def grant_application_role(connection: BaseDatabaseWrapper, *, name: str, passwo
     """Make the role exist with this password and its rights on every table; return what was done, a line each.
 
     Runs as the owner, in one transaction, after the migrations. Tables may be read and written, django_migrations
-    only read; TRUNCATE, REFERENCES, TRIGGER and any ownership are never given. Raises UnsafeRole for a role that
-    is there already and could alter the schema.
+    and the guard's ledger only read; TRUNCATE, REFERENCES, TRIGGER and any ownership are never given. Raises UnsafeRole
+    for a role that is there already and could alter the schema.
     """
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         done = _ensure_role(connection, cursor, name, password)

@@ -24,6 +24,7 @@ BACKEND_THREADS = env.int("BACKEND_THREADS", 4, within=(1, 64))
 
 INSTALLED_APPS = [
     "migration_guard",
+    "django_linear_migrations",
     "config",
     "trader",
     "config.apps.AxesConfig",
@@ -88,6 +89,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 if SERVING:
     # A request that gets no connection within 2 s fails with the pool's error instead of hanging.
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": BACKEND_THREADS, "timeout": 2}
+
+MIGRATION_GUARD = {"RELEASE": env.str("RELEASE", "")}
 
 # Users and their log-in
 

@@ -1,11 +1,10 @@
 """The guard's settings: one dict, MIGRATION_GUARD, every key with a default (docs/migration-guard.md)."""
 
-import os
 import subprocess
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,10 +30,10 @@ class GuardSettings:
         given = configured()
         return cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
 
-    @cached_property
+    @property
     def release(self) -> str:
-        """What runs: RELEASE of the settings or the environment, else the commit that the working folder is at."""
-        return self.RELEASE or os.environ.get("RELEASE", "") or _commit()
+        """What runs: RELEASE of the settings, else the commit that the working folder is at."""
+        return self.RELEASE or _commit()
 
     def guards(self, app_label: str, path: Path) -> bool:
         """Whether the app is the project's own: named in APPS or, without APPS, outside the installed packages."""
@@ -82,6 +81,7 @@ def _package_folders() -> set[Path]:
     return {Path(paths[name]).resolve() for name in ("purelib", "platlib", "stdlib")}
 
 
+@cache
 def _commit() -> str:
     command = ["git", "rev-parse", "--short=12", "HEAD"]
     try:

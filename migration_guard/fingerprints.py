@@ -74,9 +74,8 @@ class MigrationSource:
     def bytes_digest(self) -> str:
         """A hash of the bytes: where it is unchanged, so is the fingerprint, and nothing needs to be parsed."""
         digest = hashlib.sha256(self.code)
-        if b".sql" in self.code:
-            for sql_file in self.sql_files:
-                digest.update(b"\0" + sql_file.name.encode() + b"\0" + sql_file.read_bytes())
+        for sql_file in self.sql_files:
+            digest.update(b"\0" + sql_file.name.encode() + b"\0" + sql_file.read_bytes())
         return digest.hexdigest()
 
     @cached_property
@@ -89,6 +88,8 @@ class MigrationSource:
     @cached_property
     def sql_files(self) -> list[Path]:
         """The files that a string of the module names; of several with that name, those in the folders it names."""
+        if b".sql" not in self.code:
+            return []
         folders = {part for constant in self._strings for part in Path(constant).parts}
         found: set[Path] = set()
         for name in (constant for constant in self._strings if constant.endswith(".sql")):

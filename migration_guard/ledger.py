@@ -7,6 +7,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,24 @@ from django.utils import timezone
 
 from migration_guard.conf import GuardSettings
 from migration_guard.fingerprints import Fingerprint, MigrationSource
+from migration_guard.turns import HAS_TURN, TURN_KEY, TurnLost
 
 MigrationKey = tuple[str, str]
+
+# One statement and its own transaction. It need not be on the disk before what it announces, which is later in the log.
+BEGIN_RUN = """
+    INSERT INTO migration_guard_run ({columns})
+    SELECT {values} FROM set_config('synchronous_commit', 'off', true) WHERE EXISTS ({has_turn})
+    RETURNING id
+"""
+# The two records of an application are one statement.
+FINISH_APPLYING = """
+    WITH record AS (INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s) RETURNING id)
+    UPDATE migration_guard_run
+    SET outcome = 'done', record_id = record.id, position = operations, began_next = false, substep = 0,
+        finished_at = %s, retries = %s, longest_lock_wait = %s
+    FROM record WHERE migration_guard_run.id = %s
+"""
 
 
 class Action(models.TextChoices):
@@ -52,11 +69,15 @@ def source_of(migration: Migration) -> MigrationSource | None:
 
 
 def _circumstances() -> dict[str, Any]:
+    return {"who": _user(), "host": socket.gethostname(), "started_at": timezone.now()}
+
+
+@cache
+def _user() -> str:
     try:
-        who = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        who = f"uid {os.getuid()}"
-    return {"who": who, "host": socket.gethostname(), "started_at": timezone.now()}
+        return f"uid {os.getuid()}"
 
 
 LEAVES_APPLIED = {
@@ -221,16 +242,33 @@ class Ledger:
         return {(app, name) for line in lines for app, name in json.loads(line)}
 
     def begin(self, run: Run) -> Run:
-        """Write the row before the work begins, in a transaction of its own, so that a killed run leaves a trace."""
+        """Write the row before the work begins, in a transaction of its own, so that a killed run leaves a trace.
+
+        Raises TurnLost where this session has no right to begin.
+        """
         run.outcome = Outcome.RUNNING
-        return self._insert(run)
+        self._complete(run)
+        fields = [field for field in Run._meta.concrete_fields if not field.primary_key]
+        values = [field.get_db_prep_save(field.pre_save(run, add=True), self.connection) for field in fields]
+        columns = ", ".join(field.attname for field in fields)
+        statement = BEGIN_RUN.format(columns=columns, values=", ".join(["%s"] * len(values)), has_turn=HAS_TURN)
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [*values, TURN_KEY])
+            row = cursor.fetchone()
+        if row is None:
+            raise TurnLost
+        (run.pk,) = row
+        run._state.adding = False
+        return run
 
     def note(self, run: Run) -> Run:
         """Write the row of something that is done as it is recorded."""
         run.outcome = Outcome.DONE
         run.finished_at = run.started_at
         run.position = run.operations if run.action in LEAVES_APPLIED else 0
-        return self._insert(run)
+        self._complete(run)
+        run.save(using=self.connection.alias, force_insert=True)
+        return run
 
     def settle(self) -> None:
         """Call what still says RUNNING interrupted: with the turn in hand, nothing else runs."""
@@ -242,11 +280,18 @@ class Ledger:
             setattr(run, name, value)
         run.save(using=self.connection.alias, update_fields=list(changes))
 
-    def finish(self, run: Run, record_id: int | None) -> None:
+    def finish_applying(self, run: Run) -> None:
+        """Record the migration as applied, in django_migrations and here."""
+        now = timezone.now()
+        with self.connection.cursor() as cursor:
+            cursor.execute(FINISH_APPLYING, [run.app, run.name, now, now, run.retries, run.longest_lock_wait, run.pk])
+
+    def finish(self, run: Run) -> None:
+        """Record the end of what leaves no row of its own in django_migrations."""
         self.save(
             run,
             outcome=Outcome.DONE,
-            record_id=record_id,
+            record_id=None,
             position=run.operations if run.action == Action.APPLY else 0,
             began_next=False,
             substep=0,
@@ -272,12 +317,10 @@ class Ledger:
                 longest_lock_wait=run.longest_lock_wait,
             )
 
-    def _insert(self, run: Run) -> Run:
+    def _complete(self, run: Run) -> None:
         run.release = GuardSettings.load().release
         for name in ("who", "host", "release", "reason"):
             setattr(run, name, self._storable(getattr(run, name))[:255])
-        run.save(using=self.connection.alias, force_insert=True)
-        return run
 
     def _storable(self, text: str) -> str:
         """The text as a database of any encoding can keep it."""

@@ -130,4 +130,5 @@ class Losses:
 
 
 def _column(model: type[Model], name: str) -> str | None:
-    return getattr(model._meta.get_field(name), "column", None)
+    column: str | None = getattr(model._meta.get_field(name), "column", None)
+    return column

@@ -9,13 +9,12 @@ from django.core.management.commands import migrate
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.console import GuardedCommand
-from migration_guard.executor import GuardedExecutor
 from migration_guard.ledger import Action, Ledger, MigrationKey, Run
-from migration_guard.patience import Patience
-from migration_guard.survey import Survey
+from migration_guard.survey import Survey, unrecorded_squashes
 from migration_guard.turns import is_taken, turn
 
 
@@ -33,39 +32,19 @@ class Migrating:
         if self.options["check_unapplied"] and not self.options["plan"]:
             self.as_django()
             return
-        executor, survey = self._look(connection)
-        if self.options["plan"] or not self._has_work(connection, executor, survey):
+        # The stubs know no keyword of the callback's.
+        callback: Any = self.command.migration_progress_callback
+        executor = MigrationExecutor(connection, callback)
+        survey = Survey.of(executor.loader, Ledger(connection))
+        if not self.options["plan"] and self._has_work(connection, executor, survey):
+            with turn(connection, say=self.command.say) as session:
+                self._migrate(session)
+        else:
             self._compare(executor, survey)
             with executing_with(executor):
                 self.as_django()
-            return
-        with turn(connection, say=self.command.say) as session:
-            self._migrate(session)
 
-    def _migrate(self, connection: BaseDatabaseWrapper) -> None:
-        """In its turn: what was seen before may have changed while it waited."""
-        Ledger(connection).settle()
-        executor, survey = self._look(connection)
-        self._compare(executor, survey)
-        executor.ledger.ensure_table()
-        with executor.patience.at_work(), executing_with(executor):
-            survey.record(self.accepted, self.options["reason"], self.command.say)
-            if self.options["prune"]:
-                self._prune(connection, executor.ledger)
-            else:
-                self.as_django()
-
-    def _look(self, connection: BaseDatabaseWrapper) -> tuple[GuardedExecutor, Survey]:
-        ledger = Ledger(connection)
-        executor = GuardedExecutor(
-            connection,
-            self.command.migration_progress_callback,
-            ledger=ledger,
-            patience=Patience(connection, say=self.command.say),
-        )
-        return executor, Survey.of(executor.loader, ledger)
-
-    def _has_work(self, connection: BaseDatabaseWrapper, executor: GuardedExecutor, survey: Survey) -> bool:
+    def _has_work(self, connection: BaseDatabaseWrapper, executor: MigrationExecutor, survey: Survey) -> bool:
         """Whether anything may have to be written; the turn of another process may still be writing it."""
         return bool(
             self.options["app_label"]
@@ -73,17 +52,39 @@ class Migrating:
             or self.accepted
             or survey.has_news
             or executor.migration_plan(executor.loader.graph.leaf_nodes())
-            or executor.replacements_to_record()
+            or unrecorded_squashes(executor.loader)
             or is_taken(connection)
         )
 
-    def _compare(self, executor: GuardedExecutor, survey: Survey) -> None:
+    def _migrate(self, connection: BaseDatabaseWrapper) -> None:
+        """In its turn: what was seen before may have changed while it waited."""
+        # What it imports in turn costs more than all else there is to do when there is nothing to do.
+        from migration_guard.executor import GuardedExecutor  # noqa: PLC0415
+        from migration_guard.patience import Patience  # noqa: PLC0415
+
+        ledger = Ledger(connection)
+        ledger.settle()
+        patience = Patience(connection, say=self.command.say)
+        callback = self.command.migration_progress_callback
+        executor = GuardedExecutor(connection, callback, ledger=ledger, patience=patience)
+        survey = Survey.of(executor.loader, ledger)
+        self._compare(executor, survey)
+        ledger.ensure_table()
+        with patience.at_work(), executing_with(executor):
+            survey.record(self.accepted, self.options["reason"], self.command.say)
+            if self.options["prune"]:
+                self._prune(connection, ledger)
+            else:
+                self.as_django()
+
+    def _compare(self, executor: MigrationExecutor, survey: Survey) -> None:
         """Raise CommandError where what is applied is not what the code says."""
         if self.options["prune"]:
             return
         self._check_accepted(survey)
         survey.refuse_edits(self.accepted, renamed=not self.options["fake"])
-        survey.refuse_two_histories(self._pending(executor), self.accepted)
+        if not self.options["fake"]:
+            survey.refuse_two_histories(self._pending(executor), self.accepted)
         for line in survey.describe_unknown(self.accepted):
             self.command.say(line)
 
@@ -97,7 +98,7 @@ class Migrating:
                 returncode=2,
             )
 
-    def _pending(self, executor: GuardedExecutor) -> list[Migration]:
+    def _pending(self, executor: MigrationExecutor) -> list[Migration]:
         label = self.options["app_label"]
         leaves = [key for key in executor.loader.graph.leaf_nodes() if label in {None, key[0]}]
         return [migration for migration, _ in executor.migration_plan(leaves)]
@@ -113,7 +114,7 @@ class Migrating:
 
 
 @contextmanager
-def executing_with(executor: GuardedExecutor) -> Iterator[None]:
+def executing_with(executor: MigrationExecutor) -> Iterator[None]:
     """Let Django's command, which makes its executor by name, find this one."""
     module: Any = migrate
     of_django = module.MigrationExecutor

@@ -131,6 +131,7 @@ class Patience:
 
     def _bounded(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001
         """Django's execute_wrapper: give each statement what is left of the timeout."""
+        self._watcher.statements += 1
         text = str(sql)
         if self.connection.in_atomic_block:
             self._bound_transaction(text)

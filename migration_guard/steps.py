@@ -46,6 +46,11 @@ class Step:
             return bool(operation.atomic)
         return not isinstance(operation, NotInTransactionMixin | RunSQLOnce)
 
+    @property
+    def is_one_statement(self) -> bool:
+        """Whether nothing of it can be there once it has failed and what it left is cleared away."""
+        return _is_of_django(self.operation) and not isinstance(self.operation, RunPython)
+
     def is_done(self, connection: BaseDatabaseWrapper, *, began: bool) -> bool:
         """Ask the database whether the step's work is there; clears away what a broken try has left."""
         if isinstance(self.operation, RunSQLOnce):

@@ -165,6 +165,18 @@ class Survey:
         )
 
 
+def unrecorded_squashes(loader: MigrationLoader) -> list[Migration]:
+    """Squashes whose replaced migrations are all applied, and that are not recorded themselves."""
+    if not loader.replacements:
+        return []
+    applied = MigrationRecorder(loader.connection).applied_migrations()  # type: ignore[arg-type]  # it has one here
+    return [
+        migration
+        for key, migration in loader.replacements.items()
+        if key not in applied and all(replaced in applied for replaced in migration.replaces)
+    ]
+
+
 def _differs(source: MigrationSource, known: Known) -> bool:
     """Fingerprints of another version of the method cannot be compared."""
     return known.fingerprint.startswith(f"{VERSION}:") and source.fingerprint.digest != known.fingerprint

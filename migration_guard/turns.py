@@ -20,6 +20,11 @@ UNLOCK = "SELECT pg_advisory_unlock(%s)"
 # The server notices within a second that this client is gone, and ends what it still does.
 END_WITH_CLIENT = "SET client_connection_check_interval = '1s'"
 KEEP_AFTER_CLIENT = "RESET client_connection_check_interval"
+HAS_TURN = """
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = pg_backend_pid()
+        AND (classid::bigint << 32) | objid::bigint = %s
+"""
 HOLDERS = """
     SELECT pid, coalesce(host(client_addr), 'a local socket'), coalesce(usename, '(hidden)'), application_name,
         date_trunc('second', now() - backend_start)
@@ -32,6 +37,13 @@ HOLDERS = """
 
 class TurnLost(Exception):
     """The session that migrates no longer holds the lock that keeps others out."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This session no longer holds the lock that lets one process migrate at a time: the connection was closed, "
+            "or its locks were released, by a migration that ran in it. Nothing further was applied. "
+            "Take the connection.close(), DISCARD ALL or pg_advisory_unlock_all() out of it, and run the command again."
+        )
 
 
 @contextmanager
@@ -65,7 +77,7 @@ def _release_at_end(connection: BaseDatabaseWrapper) -> Iterator[None]:
         if connection.connection is session and not session.closed and not connection.needs_rollback:
             with connection.cursor() as cursor:
                 cursor.execute(UNLOCK, [TURN_KEY])
-                if not _holders(connection, own=True):
+                if not _has_turn(connection):
                     cursor.execute(KEEP_AFTER_CLIENT)
 
 
@@ -76,12 +88,8 @@ def is_taken(connection: BaseDatabaseWrapper) -> bool:
 
 def require_turn(connection: BaseDatabaseWrapper) -> None:
     """Raise TurnLost unless this session holds the lock."""
-    if not _holders(connection, own=True):
-        raise TurnLost(
-            "This session no longer holds the lock that lets one process migrate at a time: the connection was closed, "
-            "or its locks were released, by a migration that ran in it. Nothing further was applied. "
-            "Take the connection.close(), DISCARD ALL or pg_advisory_unlock_all() out of it, and run the command again."
-        )
+    if not _has_turn(connection):
+        raise TurnLost
 
 
 def _wait_for_lock(connection: BaseDatabaseWrapper, say: Callable[[str], None]) -> None:
@@ -104,8 +112,14 @@ def _try_lock(connection: BaseDatabaseWrapper) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _holders(connection: BaseDatabaseWrapper, *, own: bool = False) -> list[tuple[Any, ...]]:
+def _has_turn(connection: BaseDatabaseWrapper) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(HOLDERS + ("AND pid = pg_backend_pid()" if own else ""), [TURN_KEY])
+        cursor.execute(HAS_TURN, [TURN_KEY])
+        return cursor.fetchone() is not None
+
+
+def _holders(connection: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(HOLDERS, [TURN_KEY])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

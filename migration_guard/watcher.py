@@ -102,6 +102,8 @@ class Watcher:
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._armed = False
+        # Counts the statements that the session has begun: while it grows, none of them waits for long.
+        self.statements = 0
         self.longest = 0.0
         self.begin_transaction()
         self._thread = threading.Thread(target=self._watch, name="migration_guard watcher", daemon=True)
@@ -141,7 +143,11 @@ class Watcher:
         try:
             with self._session.cursor() as cursor:
                 next_report = time.monotonic() + REPORT_EVERY_SECONDS
+                seen = -1
                 while not self._stop.wait(POLL_SECONDS):
+                    if seen != self.statements and not self._waits:
+                        seen = self.statements
+                        continue
                     self._look(cursor)
                     if not self._waits:
                         next_report = time.monotonic() + REPORT_EVERY_SECONDS

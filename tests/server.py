@@ -5,7 +5,8 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -36,6 +37,18 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             "POSTGRES_PASSWORD": server.address.password,
         }
     return (yield)
+
+
+@contextmanager
+def another_server(options: Sequence[str]) -> Iterator[EmbeddedServer]:
+    """A running server of its own, for a test that ends it or sets it up otherwise; removed at the end."""
+    address = Address("127.0.0.1", free_port(), "postgres", secrets.token_urlsafe(), "app")
+    server = EmbeddedServer(Path(tempfile.mkdtemp(prefix="my-trader-tests-")), address, options=options)
+    server.start()
+    try:
+        yield server
+    finally:
+        _remove(server)
 
 
 def free_port() -> int:

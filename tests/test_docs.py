@@ -5,10 +5,12 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 from django.core.management import BaseCommand, CommandError, get_commands, load_command_class
 
+from migration_guard.conf import GuardSettings
 from tests.markdown import Page
 from tests.project import CHECKOUT
 
@@ -22,8 +24,9 @@ LANGUAGES = {"sh", "text", "sql", "python", "diff", "nginx", "yaml", "toml", "js
 READERS = {"str", "int", "bool", "list", "url", "secret"}
 VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 INTERPOLATION = re.compile(r"\$\{([A-Z0-9_]+)(?::-([^}]*))?")
+GUARD_CHECK_ID = re.compile(r"\bguard\.E\d{3}\b")
 CHECK_ID = re.compile(r"\bconfig\.E\d{3}\b")
-PATH_IN_THE_TREE = re.compile(r"(?:config|trader|tests|docs|benchmarks|requirements)/[\w./-]*")
+PATH_IN_THE_TREE = re.compile(r"(?:config|migration_guard|trader|tests|docs|benchmarks|requirements)/[\w./-]*")
 PACKAGE = re.compile(r"[\w-]+(?:\[[\w,-]+\])?")
 
 ACT_ON_SERVICES = {"up", "start", "stop", "restart", "ps", "logs", "pull", "build", "rm"}
@@ -230,6 +233,16 @@ def test_every_check_is_documented_and_no_other() -> None:
     defined = set(CHECK_ID.findall((CHECKOUT / "config" / "checks.py").read_text(encoding="utf-8")))
 
     assert {check for row in rows for check in CHECK_ID.findall(row[0])} == defined
+
+
+def test_the_guards_settings_and_checks_are_documented_and_no_others() -> None:
+    guard = DOCS["migration-guard"].content
+    code = "".join((CHECKOUT / "migration_guard" / name).read_text() for name in ("conf.py", "checks.py"))
+
+    _, *settings = (row[0].strip("`") for row in guard.section("Settings").table_rows)
+    _, *checks = (row[0].strip("`") for row in guard.section("Checks").table_rows)
+    assert settings == [field.name for field in fields(GuardSettings)]
+    assert set(checks) == set(GUARD_CHECK_ID.findall(code))
 
 
 def test_every_dependency_is_justified_and_no_other() -> None:

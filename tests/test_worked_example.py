@@ -107,6 +107,7 @@ def test_the_migrations_that_the_guide_writes_by_hand_go_forward_and_back(projec
 
     for block in blocks:
         file.write_text(block.text)
+        file.with_name("max_migration.txt").write_text(f"{file.stem}\n")
         for arguments in (["migrate"], ["migrate", "trader", last]):
             ended = project.manage(*arguments)
             assert ended.returncode == 0, f"{block.text}\n{ended.stdout}"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from config.preparation import TURN_KEY
+from migration_guard.turns import TURN_KEY
 from tests.programs import Program, managing
 from tests.project import CHECKOUT, DROP_DATABASE, Project, fresh_database
 from tests.server import free_port
@@ -148,7 +148,7 @@ def test_it_waits_for_the_holder_of_the_lock_and_says_who_that_is(prepared: Proj
     with managing(prepared, "prepare") as prepare:
         with holding(prepared, f"SELECT pg_advisory_xact_lock({TURN_KEY})") as holder:
             prepare.wait_for("Waiting for another process to finish: server process")
-            assert f"server process {holder.info.backend_pid}, from " in prepare.output
+            assert f"server process {holder.info.backend_pid}, user " in prepare.output
             assert prepare.process.poll() is None
 
         assert prepare.wait() == 0

@@ -2,7 +2,6 @@
 
 import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -12,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config.postgres import Address, EmbeddedServer
+from config.postgres import EmbeddedServer
 from tests.migration_guard.stranger import Stranger, begin, stranger
 from tests.project import environment_of
-from tests.server import free_port
+from tests.server import another_server
 
 # Fails when another session is at work in a migration: what a killed process left must be over before the next begins.
 ALONE = (
@@ -135,16 +134,10 @@ def test_plan_survives_two_hundred_kills(tmp_path: Path, undisturbed: tuple[obje
 
 
 def test_plan_survives_a_server_that_stops_at_once(tmp_path: Path, undisturbed: tuple[object, ...]) -> None:
-    address = Address("127.0.0.1", free_port(), "postgres", secrets.token_urlsafe(), "app")
-    server = EmbeddedServer(tmp_path / "server", address, options=["full_page_writes=off"])
-    # The user that the server runs as has to reach the folder.
-    for folder in [tmp_path, *tmp_path.parents[:2]]:
-        folder.chmod(0o755)
-    server.start()
-    try:
-        project = begin(tmp_path / "shop", environment_of(address))
+    chance = random.Random(2)
+    with another_server(["full_page_writes=off"]) as server:
+        project = begin(tmp_path / "shop", environment_of(server.address))
         write_plan(project)
-        chance = random.Random(2)
         for _ in range(4):
             process = project.start(sys.executable, "manage.py", "migrate")
             time.sleep(chance.uniform(0.5, 0.9))
@@ -156,8 +149,6 @@ def test_plan_survives_a_server_that_stops_at_once(tmp_path: Path, undisturbed: 
 
         assert finished.returncode == 0, finished.stdout
         assert result(project) == undisturbed
-    finally:
-        server.stop()
 
 
 def stop_at_once(server: EmbeddedServer) -> None:

@@ -11,11 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from config.postgres import Address, EmbeddedServer
 from tests.migration_guard.stranger import Stranger, begin
 from tests.programs import managing
 from tests.project import environment_of
-from tests.server import free_port
+from tests.server import another_server
 
 ADD_COLUMN = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 WAITS = """
@@ -226,14 +225,8 @@ def test_statement_of_a_python_step_outside_a_transaction_is_tried_again(migrate
 
 @pytest.mark.endurance
 def test_vacuum_against_wraparound_is_recognised(tmp_path: Path) -> None:
-    address = Address("127.0.0.1", free_port(), "postgres", secrets.token_urlsafe(), "app")
-    options = ["autovacuum_naptime=1s", "fsync=off", "max_locks_per_transaction=64"]
-    server = EmbeddedServer(tmp_path / "server", address, options=options)
-    for folder in [tmp_path, *tmp_path.parents[:2]]:
-        folder.chmod(0o755)
-    server.start()
-    try:
-        project = begin(tmp_path / "shop", environment_of(address))
+    with another_server(["autovacuum_naptime=1s", "fsync=off"]) as server:
+        project = begin(tmp_path / "shop", environment_of(server.address))
         project.configure("MIGRATION_GUARD = {'LOCK_TIMEOUT': 0.3, 'LOCK_BUDGET': 1}")
         project.manage("migrate")
         project.operations("0002_v", ADD_COLUMN)
@@ -245,8 +238,6 @@ def test_vacuum_against_wraparound_is_recognised(tmp_path: Path) -> None:
         assert "public.shop_item (to prevent wraparound)" in migration.stdout
         assert "let it finish, it would only begin again" in migration.stdout
         assert "pg_terminate_backend" not in migration.stdout
-    finally:
-        server.stop()
 
 
 def begin_vacuum_against_wraparound(project: Stranger) -> None:

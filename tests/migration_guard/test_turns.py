@@ -82,7 +82,9 @@ def test_plan_and_check_wait_for_nobody_and_write_nothing(shop: Stranger) -> Non
 
         assert "shop.0001_initial" in shop.manage("migrate", "--plan").stdout
         assert shop.manage("migrate", "--check").returncode == 1
-        assert shop.sql("SELECT relname FROM pg_class WHERE relname IN ('django_migrations', 'migration_guard_run')") == []
+        assert (
+            shop.sql("SELECT relname FROM pg_class WHERE relname IN ('django_migrations', 'migration_guard_run')") == []
+        )
 
 
 def test_lost_lock_stops_the_run(shop: Stranger) -> None:
