@@ -54,7 +54,7 @@ def problems() -> Iterator[tuple[str, str, str]]:
         yield "guard.E001", f"MIGRATION_GUARD is {raw!r}, not a dict.", "Make it a dict, or leave it out."
         return
     known = [field.name for field in fields(GuardSettings)]
-    for key in raw.keys() - set(known):
+    for key in sorted(raw.keys() - set(known), key=str):
         yield "guard.E002", f"MIGRATION_GUARD has no key {key!r}.", f"Its keys are {', '.join(known)}."
     for key in ("LOCK_TIMEOUT", "LOCK_BUDGET"):
         value = raw.get(key, 1)
@@ -66,10 +66,10 @@ def problems() -> Iterator[tuple[str, str, str]]:
 def _wrong_names(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     labels = raw.get("APPS")
     installed = sorted(config.label for config in apps.get_app_configs())
-    if labels is not None and not (isinstance(labels, list | tuple) and set(labels) <= set(installed)):
+    if labels is not None and not (isinstance(labels, list | tuple) and all(label in installed for label in labels)):
         yield "guard.E004", f"MIGRATION_GUARD['APPS'] is {labels!r}.", f"List labels of: {', '.join(installed)}."
     alias = raw.get("DIRECT_DATABASE")
-    if alias is not None and alias not in settings.DATABASES:
+    if alias is not None and alias not in list(settings.DATABASES):
         aliases = ", ".join(settings.DATABASES)
         yield "guard.E005", f"MIGRATION_GUARD['DIRECT_DATABASE'] is {alias!r}.", f"Name one of DATABASES: {aliases}."
     if not isinstance(raw.get("RELEASE", ""), str):

@@ -93,7 +93,7 @@ class MigrationSource:
         folders = {part for constant in self._strings for part in Path(constant).parts}
         found: set[Path] = set()
         for name in (constant for constant in self._strings if constant.endswith(".sql")):
-            candidates = [path for path in self._sql_below_app if _ends_with(path, name)]
+            candidates = _named(self._sql_below_app, name)
             scores = [len(folders.intersection(path.parent.parts)) for path in candidates]
             found |= {path for path, score in zip(candidates, scores, strict=True) if score == max(scores)}
         return sorted(found)
@@ -137,9 +137,10 @@ def _lines(parts: Sequence[Part]) -> list[str]:
     return [line for part in parts for line in part.text.splitlines()]
 
 
-def _ends_with(path: Path, name: str) -> bool:
-    """`create.sql` and `sql/create.sql` name a file; `.sql` alone, the end of an f-string, may name each."""
-    return name == ".sql" or path.match(name.removeprefix("/"))
+def _named(paths: list[Path], name: str) -> list[Path]:
+    """`create.sql` and `../sql/create.sql` name a file; `.sql` or `_up.sql`, the end of an f-string, several."""
+    name = name.rpartition("../")[2].removeprefix("/")
+    return [path for path in paths if path.match(name)] or [path for path in paths if path.as_posix().endswith(name)]
 
 
 # The parts of a module
@@ -158,7 +159,10 @@ def _code_parts(tree: ast.Module, code: bytes) -> Iterator[Part]:
 
 def _migration_parts(migration: ast.ClassDef, text: "_SourceText") -> Iterator[Part]:
     header = ast.ClassDef(migration.name, migration.bases, migration.keywords, [], migration.decorator_list)
-    yield Part("class Migration", _digest(_canonical(header)), f"class {migration.name}")
+    header_text = ", ".join(map(text.of, [*migration.decorator_list, *migration.bases]))
+    yield Part("class Migration", _digest(_canonical(header)), f"class {migration.name}: {header_text}")
+    if imports := "\n".join(sorted(set(_imports(migration.body)))):
+        yield Part("imports of the class", _digest(imports), imports)
     for node in _effects(migration):
         if _assigns(node) == {"operations"} and isinstance(getattr(node, "value", None), ast.List):
             operations = node.value.elts  # type: ignore[attr-defined]
@@ -197,7 +201,20 @@ def _names_used(tree: ast.Module) -> set[str]:
     roots: list[ast.AST] = []
     for node in tree.body:
         roots += [*node.bases, *_effects(node)] if _is_migration(node) else [node]
-    return {node.id for root in roots for node in ast.walk(root) if isinstance(node, ast.Name)}
+    return {node.id for root in roots for node in _walk_effects(root) if isinstance(node, ast.Name)}
+
+
+def _walk_effects(root: ast.AST) -> Iterator[ast.AST]:
+    """Every node below, without annotations; without recursion, as ast.walk."""
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        yield node
+        for name, value in ast.iter_fields(node):
+            if name not in WITHOUT_EFFECT:
+                todo += [
+                    child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST)
+                ]
 
 
 def _assigns(node: ast.stmt) -> set[str]:
@@ -217,7 +234,8 @@ class _SourceText:
         self._lines = code.splitlines(keepends=True)
 
     def of(self, node: ast.stmt | ast.expr) -> str:
-        lines = self._lines[node.lineno - 1 : node.end_lineno]
+        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+        lines = self._lines[first - 1 : node.end_lineno]
         lines[-1] = lines[-1][: node.end_col_offset]
         indent = node.col_offset
         kept = [lines[0][indent:], *(line[len(line[:indent]) - len(line[:indent].lstrip()) :] for line in lines[1:])]
@@ -241,10 +259,21 @@ def _canonical(node: Any) -> str:
             return _canonical(ast.Delete(targets))
         case ast.JoinedStr(values=values):
             return f"JoinedStr[{_joined(value for value in values if not _is_empty_constant(value))}]"
+        case ast.BinOp():
+            return f"BinOp[{_terms(node)}]"
         case ast.AST():
             return f"{type(node).__name__}({_fields(node)})"
         case _:
             return f"[{_block(node)}]" if isinstance(node, list) else ascii(node)
+
+
+def _terms(node: ast.expr) -> str:
+    """A sum of a thousand strings without a thousand nested calls, which 3.12 refuses whatever the recursion limit."""
+    terms = []
+    while isinstance(node, ast.BinOp):
+        terms.append(f"{type(node.op).__name__} {_canonical(node.right)}")
+        node = node.left
+    return ",".join([_canonical(node), *reversed(terms)])
 
 
 def _fields(node: ast.AST) -> str:

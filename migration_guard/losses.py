@@ -1,7 +1,8 @@
 """What undoing migrations would take away: tables and columns, with the rows and values that are in them now."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -9,6 +10,7 @@ from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import (
     AddField,
+    AlterField,
     AlterModelTable,
     CreateModel,
     RenameField,
@@ -16,7 +18,7 @@ from django.db.migrations.operations import (
     SeparateDatabaseAndState,
 )
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import StateApps
+from django.db.migrations.state import ProjectState, StateApps
 from django.db.models import Model
 
 COUNT_WITHIN_SECONDS = 10
@@ -36,8 +38,9 @@ class Loss:
     def __str__(self) -> str:
         rows = f"{'about ' if self.is_estimate else ''}{self.rows} row{'' if self.rows == 1 else 's'}"
         if self.column is None:
-            return f"Drops the table {self.table} with {rows}."
-        return f"Drops the column {self.table}.{self.column}, which has a value in {rows}."
+            return f"Drops the table {self.table}{f' with {rows}' if self.rows else ', which is empty'}."
+        values = f"has a value in {rows}" if self.rows else "is empty"
+        return f"Drops the column {self.table}.{self.column}, which {values}."
 
 
 class Losses:
@@ -49,24 +52,20 @@ class Losses:
         # The present names of what had another one when it was made; a table by its name, a column by both.
         self._present: dict[tuple[str, ...], str] = {}
 
-    def of(self, migration: Migration) -> list[Loss]:
+    def of(self, migration: Migration, operations: Sequence[Operation]) -> list[Loss]:
         state = self.loader.project_state((migration.app_label, migration.name), at_end=False)
         made: list[Loss] = []
-        made_by_operation: list[tuple[Operation, StateApps, StateApps]] = []
-        for operation in migration.operations:
-            before = state.apps
-            state = state.clone()
-            operation.state_forwards(migration.app_label, state)
-            made_by_operation.append((operation, before, state.apps))
-        for operation, before, after in reversed(made_by_operation):
+        for operation, before, after in reversed(_with_states(operations, migration.app_label, state)):
             made.extend(self._of_operation(operation, migration.app_label, before, after))
         return made
 
-    def _of_operation(self, operation: Operation, app: str, before: StateApps, after: StateApps) -> Iterator[Loss]:
+    def _of_operation(self, operation: Operation, app: str, old: ProjectState, new: ProjectState) -> Iterator[Loss]:
+        if isinstance(operation, SeparateDatabaseAndState):
+            for inner, inner_old, inner_new in reversed(_with_states(operation.database_operations, app, old)):
+                yield from self._of_operation(inner, app, inner_old, inner_new)
+            return
+        before, after = old.apps, new.apps
         match operation:
-            case SeparateDatabaseAndState():
-                for inner in reversed(operation.database_operations):
-                    yield from self._of_operation(inner, app, before, after)
             case CreateModel():
                 model = after.get_model(app, operation.name)
                 if model._meta.can_migrate(self.connection):
@@ -82,17 +81,36 @@ class Losses:
                 self._rename(before.get_model(app, operation.old_name), after.get_model(app, operation.new_name))
             case AlterModelTable():
                 self._rename(before.get_model(app, operation.name), after.get_model(app, operation.name))
+            case AlterField():
+                model, altered = before.get_model(app, operation.model_name), after.get_model(app, operation.model_name)
+                self._rename_column(model, _column(model, operation.name), _column(altered, operation.name))
             case RenameField():
                 model = before.get_model(app, operation.model_name)
                 old = _column(model, operation.old_name)
                 new = _column(after.get_model(app, operation.model_name), operation.new_name)
-                if old and new:
-                    table = model._meta.db_table
-                    self._present[table, old] = self._present.get((table, new), new)
+                self._rename_column(model, old, new)
+                renamed = after.get_model(app, operation.model_name)._meta.get_field(operation.new_name)
+                self._rename_through(model._meta.get_field(operation.old_name), renamed)
+
+    def _rename_column(self, model: type[Model], old: str | None, new: str | None) -> None:
+        if old and new and old != new:
+            table = model._meta.db_table
+            self._present[table, old] = self._present.get((table, new), new)
+
+    def _rename_through(self, old: Any, new: Any) -> None:
+        if (through := getattr(old.remote_field, "through", None)) and through._meta.auto_created:
+            self._rename(through, new.remote_field.through)
 
     def _rename(self, old: type[Model], new: type[Model]) -> None:
-        table = new._meta.db_table
-        self._present[old._meta.db_table,] = self._present.get((table,), table)
+        """The table, the columns that are followed under its new name, and the tables of its many-to-many fields."""
+        table, old_table = new._meta.db_table, old._meta.db_table
+        if table != old_table:
+            self._present[old_table,] = self._present.get((table,), table)
+            for key, column in list(self._present.items()):
+                if len(key) == 2 and key[0] == table:
+                    self._present[old_table, key[1]] = column
+        for field in old._meta.local_many_to_many:
+            self._rename_through(field, new._meta.get_field(field.name))
 
     def _tables(self, model: type[Model]) -> Iterator[Loss]:
         """The model's own table, and those that Django makes for its many-to-many fields."""
@@ -127,6 +145,19 @@ class Losses:
         with self.connection.cursor() as cursor:
             cursor.execute(query, parameters)
             return int(cursor.fetchone()[0])
+
+
+def _with_states(
+    operations: Sequence[Operation], app: str, state: ProjectState
+) -> list[tuple[Operation, ProjectState, ProjectState]]:
+    """Each operation with the state before and after it."""
+    found = []
+    for operation in operations:
+        after = state.clone()
+        operation.state_forwards(app, after)
+        found.append((operation, state, after))
+        state = after
+    return found
 
 
 def _column(model: type[Model], name: str) -> str | None:

@@ -1,12 +1,13 @@
 """`rollback`: what will be undone and lost, a question, and the undoing, by the same executor as `migrate`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from django.core.management.base import CommandError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.loader import AmbiguityError
+from django.db.migrations.operations.base import Operation
 
 from migration_guard.executor import GuardedExecutor
 from migration_guard.ledger import Ledger, MigrationKey
@@ -25,12 +26,13 @@ class RollbackPlan:
 
     def to(self, app: str, name: str) -> "RollbackPlan":
         """Undo what came after this migration of the app, or with "zero" all of it, as `migrate APP NAME` does."""
+        self._check_app(app)
         target = (app, None) if name == "zero" else self._find(app, name)
         plan = self.executor.migration_plan([target])
         if forwards := [str(migration) for migration, backwards in plan if not backwards]:
             raise CommandError(
-                f"{app}.{name} is not applied: rollback only undoes, and this would apply {', '.join(forwards)}. "
-                f"Name the migration that is to stay: rollback {app} NAME. To apply: migrate {app} {name}",
+                f"{app}.{target[1]} is not applied: rollback only undoes, and this would apply {', '.join(forwards)}. "
+                f"Name the migration that is to stay: rollback {app} NAME. To apply: migrate {app} {target[1]}",
                 returncode=2,
             )
         self.migrations = [migration for migration, _ in plan]
@@ -38,6 +40,8 @@ class RollbackPlan:
 
     def last(self, steps: int, app: str | None) -> "RollbackPlan":
         """Undo the migrations that were applied last, of all apps or of one; what broke off half-way counts as one."""
+        if app:
+            self._check_app(app)
         chosen: list[MigrationKey] = []
         for key in self._newest_first(app):
             if key not in chosen and len(chosen) < steps:
@@ -52,13 +56,23 @@ class RollbackPlan:
     def irreversible(self) -> Iterator[str]:
         """Each operation that has no way back, with the reason that its docstring or its migration's gives."""
         for migration in self.migrations:
-            for operation in migration.operations:
+            for operation in self.operations_there(migration):
                 if not operation.reversible:
                     code = getattr(operation, "code", None)
                     reason = getattr(code, "__doc__", None) or type(migration).__doc__
                     reason = reason or __import__(type(migration).__module__, fromlist=["x"]).__doc__
                     told = f": {' '.join(reason.split())}" if reason else ", and no docstring says why."
                     yield f"{migration} cannot be undone ({operation.describe()}){told}"
+
+    def operations_there(self, migration: Migration) -> Sequence[Operation]:
+        """Those that are in the database: all of them, or the first ones of a migration that broke off half-way."""
+        run = self.executor.partial.get((migration.app_label, migration.name))
+        there = run.position + bool(run.substep or run.began_next) if run else None
+        return migration.operations[:there]
+
+    def _check_app(self, app: str) -> None:
+        if app not in self.loader.migrated_apps:
+            raise CommandError(f"There is no app {app} with migrations. showmigrations lists them.", returncode=2)
 
     def targets(self) -> Iterator[tuple[str, str]]:
         """The arguments of `migrate`, call after call, that undo the plan."""
@@ -76,12 +90,17 @@ class RollbackPlan:
         try:
             return app, self.loader.get_migration_by_prefix(app, name).name
         except AmbiguityError:
-            raise CommandError(f"More than one migration of {app} begins with {name}: name it whole.") from None
+            raise CommandError(
+                f"More than one migration of {app} begins with {name}: name it whole.", returncode=2
+            ) from None
         except KeyError:
-            raise CommandError(f"{app} has no migration {name}. showmigrations {app} lists them.") from None
+            told = f"{app} has no migration {name}. showmigrations {app} lists them."
+            raise CommandError(told, returncode=2) from None
 
     def _newest_first(self, app: str | None) -> Iterator[MigrationKey]:
         yield from (key for key in self.executor.partial if app in {None, key[0]})
+        if not self.executor.recorder.has_table():
+            return
         replacing = {old: key for key, new in self.loader.replacements.items() for old in new.replaces}
         rows = self.executor.recorder.migration_qs.order_by("-id").values_list("app", "name")
         for key in rows:

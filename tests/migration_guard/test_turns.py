@@ -101,23 +101,25 @@ def test_lost_lock_stops_the_run(shop: Stranger) -> None:
 def test_callers_turn_holds_over_migrate(shop: Stranger) -> None:
     shop.write(
         "inside.py",
-        """
+        '''
         import django
         django.setup()
         from django.core.management import call_command
         from django.db import connection
         import migration_guard
+        LOCKS = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+            WHERE locktype = 'advisory' AND datname = current_database()"""
         with migration_guard.turn(connection) as session:
             call_command("migrate", verbosity=0)
             with session.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+                cursor.execute(LOCKS)
                 print("inside", cursor.fetchone())
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            cursor.execute(LOCKS)
             print("after", cursor.fetchone())
             cursor.execute("SELECT name, setting FROM pg_settings WHERE source = 'session' AND name LIKE '%timeout'")
             print("left behind", cursor.fetchall())
-        """,
+        ''',
     )
 
     inside = shop.run(sys.executable, "inside.py", env={"DJANGO_SETTINGS_MODULE": "settings"})

@@ -24,7 +24,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([as_data(run, with_parts=bool(name)) for run in found], indent=2))
             return
         lines = [line for run in found for line in self._lines(run)]
-        self.stdout.write("\n".join(lines) if lines else "The ledger of this database has no such runs.")
+        self.stdout.write("\n".join(lines) if lines else "The ledger of this database has no run of that kind yet.")
 
     def _lines(self, run: Any) -> list[str]:
         first, *details = describe(run)

@@ -51,11 +51,12 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING("To be undone:"))
         for migration in plan.migrations:
             self.stdout.write(self.style.MIGRATE_LABEL(f"  {migration}"))
-            for operation in reversed(migration.operations):
+            for operation in reversed(plan.operations_there(migration)):
                 description, is_error = MigrateCommand.describe_operation(operation, backwards=True)
                 self.stdout.write(f"    {description}", self.style.ERROR if is_error else None)
-            for loss in losses.of(migration):
-                self.stdout.write(f"    {loss}", self.style.WARNING)
+            for loss in losses.of(migration, plan.operations_there(migration)):
+                self.stdout.write(f"    {loss}", self.style.WARNING if loss.rows else None)
+        self.stdout.flush()
         if irreversible := list(plan.irreversible()):
             raise CommandError("\n".join([*irreversible, "Nothing was undone."]), returncode=2)
 
@@ -64,7 +65,9 @@ class Command(BaseCommand):
             return True
         if not sys.stdin.isatty():
             raise CommandError("There is no terminal to ask at. Nothing was undone; --yes undoes it.", returncode=2)
-        if input(f"Undo {len(plan.migrations)} migrations, with these losses? [y/N] ").strip().lower() in {"y", "yes"}:
+        number = len(plan.migrations)
+        question = f"Undo {'this migration' if number == 1 else f'these {number} migrations'}? [y/N] "
+        if input(question).strip().lower() in {"y", "yes"}:
             return True
         raise CommandError("Nothing was undone.")
 
