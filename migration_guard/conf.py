@@ -12,6 +12,8 @@ from django.apps import apps
 from django.conf import settings
 
 NUMBER = (int, float)
+# The folders that pip and the distributions install packages into, whichever interpreter they are of.
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class GuardSettings:
         """Whether the app is the project's own: named in APPS or, without APPS, outside the installed packages."""
         if self.APPS is not None:
             return app_label in self.APPS
-        return not any(path.is_relative_to(folder) for folder in _package_folders())
+        path = path.resolve()
+        is_package = INSTALLED.intersection(path.parts) or any(map(path.is_relative_to, _package_folders()))
+        return not is_package
 
 
 def configured() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from weakref import WeakSet
 
+from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -22,6 +23,15 @@ _own_sessions: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 class TransactionPooling(Exception):
     """Between two statements another client may get this session, with its locks and settings."""
+
+
+def require_postgresql(connection: BaseDatabaseWrapper) -> None:
+    """Raise CommandError for a database of another vendor, which Django migrates alone."""
+    if connection.vendor != "postgresql":
+        raise CommandError(
+            f"The database {connection.alias} is {connection.display_name}: the guard knows PostgreSQL only.",
+            returncode=2,
+        )
 
 
 @contextmanager

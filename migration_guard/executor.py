@@ -1,6 +1,5 @@
 """Django's executor, with each migration recorded in the transaction that applies it and remembered in the ledger."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -13,9 +12,11 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
+from migration_guard.console import GuardedCommand
 from migration_guard.ledger import Action, Ledger, Run
 from migration_guard.patience import LockNotObtained, Patience
 from migration_guard.survey import unrecorded_squashes
+from migration_guard.turns import turn
 
 if TYPE_CHECKING:
     from migration_guard.stepwise import Stepwise
@@ -44,6 +45,16 @@ class GuardedExecutor(MigrationExecutor):
         self.ledger = ledger
         self.patience = patience
         self.partial = {key: run for key, run in ledger.partial().items() if key not in self.loader.applied_migrations}
+
+    @classmethod
+    @contextmanager
+    def in_turn(cls, connection: BaseDatabaseWrapper, command: GuardedCommand) -> Iterator["GuardedExecutor"]:
+        """Wait for the turn and hold it; then what a killed run has left is known for what it is."""
+        with turn(connection, say=command.say) as session:
+            ledger = Ledger(session)
+            ledger.settle()
+            patience = Patience.of(session, say=command.say)
+            yield cls(session, command.migration_progress_callback, ledger=ledger, patience=patience)
 
     def migration_plan(self, targets: Any, clean_start: bool = False) -> Plan:  # noqa: FBT001, FBT002  # Django's
         """As Django's; what is partly applied counts as applied on the way back, and as pending on the way forward."""
@@ -92,8 +103,7 @@ class GuardedExecutor(MigrationExecutor):
         for migration in unrecorded_squashes(self.loader):
             with transaction.atomic(using=self.connection.alias):
                 record_id = self._insert_record(migration.app_label, migration.name)
-                replaced = json.dumps(migration.replaces)
-                self.ledger.note(Run.of(migration, Action.REPLACE, record_id=record_id, replaced=replaced))
+                self.ledger.note(Run.of(migration, Action.REPLACE, record_id=record_id))
 
     def _apply_at_once(self, state: ProjectState, migration: Migration) -> ProjectState:
         states = chain([state], self._states_before_another_try())
@@ -108,10 +118,15 @@ class GuardedExecutor(MigrationExecutor):
         with self.running(migration, Action.APPLY) as run:
             return self.patience.transaction(work, f"{migration}")
 
+    def applied_state(self) -> ProjectState:
+        """The state that the applied migrations make."""
+        state: ProjectState = self._create_project_state(with_applied_migrations=True)  # type: ignore[attr-defined]
+        return state
+
     def _states_before_another_try(self) -> Iterator[ProjectState]:
         """A migration changes the state that it is given, so that another try needs it made again."""
         while True:
-            yield self._create_project_state(with_applied_migrations=True)  # type: ignore[attr-defined]  # not in the stubs
+            yield self.applied_state()
 
     def _unapply_at_once(self, state: ProjectState, migration: Migration) -> ProjectState:
         def work() -> ProjectState:
@@ -201,7 +216,7 @@ def run_deferred(editor: BaseDatabaseSchemaEditor) -> None:
 def _tell_position(error: BaseException, run: Run) -> None:
     told = (
         f"{run.app}.{run.name} is not atomic: {run.position} of its {run.operations} operations are in the database. "
-        "migrate goes on from there; rollback undoes them."
+        "Once the cause is mended, migrate goes on from there; rollback undoes them."
     )
     if isinstance(error, LockNotObtained):
         error.args = (f"{error}\n{told}",)

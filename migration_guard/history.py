@@ -1,9 +1,11 @@
 """The ledger, read: as lines for a terminal and as data."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.timezone import is_aware, localtime
 
 from migration_guard.fingerprints import Fingerprint
 from migration_guard.ledger import Action, Ledger, Outcome, Run
@@ -37,7 +39,7 @@ def describe(run: Run) -> Iterator[str]:
         what = f"{'undoing' if run.action == Action.UNDO else 'applying'} {run.outcome}"
     took = f"{(run.finished_at - run.started_at).total_seconds():.2f} s" if run.finished_at else "-"
     by = f"{run.who}@{run.host} {run.release}".rstrip()
-    yield f"{run.started_at:%Y-%m-%d %H:%M:%S}  {what:20}  {took:>9}  {run.app}.{run.name}  {by}"
+    yield f"{_local(run.started_at)}  {what:20}  {took:>9}  {run.app}.{run.name}  {by}"
     if run.retries:
         yield f"tried {run.retries + 1} times; longest wait for a lock {run.longest_lock_wait:.2f} s"
     if run.outcome != Outcome.DONE and 0 < run.position < run.operations:
@@ -75,3 +77,8 @@ def as_data(run: Run, *, with_parts: bool) -> dict[str, Any]:
         parts = Fingerprint.from_json(run.parts or "[]").parts
         data["parts"] = [{"name": part.name, "text": part.text} for part in parts]
     return data
+
+
+def _local(moment: datetime) -> str:
+    """In the time zone of the settings, with its offset."""
+    return (localtime(moment) if is_aware(moment) else moment.astimezone()).isoformat(" ", "seconds")

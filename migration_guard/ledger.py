@@ -65,7 +65,7 @@ class Outcome(models.TextChoices):
 def source_of(migration: Migration) -> MigrationSource | None:
     """The module's file; None for a migration that no .py file defines."""
     path = getattr(sys.modules.get(type(migration).__module__), "__file__", None)
-    return MigrationSource(Path(path)) if path and path.endswith(".py") else None
+    return MigrationSource(Path(path)) if path and path.endswith(".py") and Path(path).is_file() else None
 
 
 def _circumstances() -> dict[str, Any]:
@@ -143,6 +143,7 @@ class Run(models.Model):
             source_digest=source.bytes_digest if source else "",
             parts=source.fingerprint.as_json() if source else "",
             operations=len(migration.operations),
+            replaced=json.dumps(migration.replaces) if migration.replaces else "",
             serves_previous_release=getattr(migration, "serves_previous_release", None),
             **_circumstances(),
             **values,

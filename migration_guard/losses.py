@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.core.exceptions import FieldDoesNotExist
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations import Migration
-from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import (
     AddField,
     AlterField,
@@ -23,19 +22,26 @@ from django.db.models import Model
 
 COUNT_WITHIN_SECONDS = 10
 IS_THERE = "SELECT to_regclass(%s) IS NOT NULL"
+COLUMN_IS_THERE = """
+    SELECT count(*) FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attname = (parse_ident(%s))[1] AND NOT attisdropped
+"""
 ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)"
+LOOKED_AT = (AddField, AlterField, AlterModelTable, CreateModel, RenameField, RenameModel)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A table, or a column of one, that would go, with the rows that hold something there; None where it is not."""
+    """A table, or a column of one, that would go, with the number of rows that hold something there; None: unknown."""
 
     table: str
     column: str | None
-    rows: int
+    rows: int | None
     is_estimate: bool = False
 
     def __str__(self) -> str:
+        if self.rows is None:
+            return f"What {self.table} would lose could not be counted."
         rows = f"{'about ' if self.is_estimate else ''}{self.rows} row{'' if self.rows == 1 else 's'}"
         if self.column is None:
             return f"Drops the table {self.table}{f' with {rows}' if self.rows else ', which is empty'}."
@@ -46,23 +52,27 @@ class Loss:
 class Losses:
     """Walks the migrations in the order of their undoing, so that what has been renamed since is found."""
 
-    def __init__(self, connection: BaseDatabaseWrapper, loader: MigrationLoader) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
-        self.loader = loader
         # The present names of what had another one when it was made; a table by its name, a column by both.
         self._present: dict[tuple[str, ...], str] = {}
 
-    def of(self, migration: Migration, operations: Sequence[Operation]) -> list[Loss]:
-        state = self.loader.project_state((migration.app_label, migration.name), at_end=False)
-        made: list[Loss] = []
-        for operation, before, after in reversed(_with_states(operations, migration.app_label, state)):
-            made.extend(self._of_operation(operation, migration.app_label, before, after))
-        return made
+    def of(self, app: str, operations: Sequence[Operation], state: ProjectState) -> Iterator[Loss]:
+        """What undoing these operations of one migration takes away; `state` is the one before them."""
+        for operation, before, after in reversed(_with_states(operations, app, state)):
+            try:
+                yield from list(self._of_operation(operation, app, before, after))
+            except (DatabaseError, FieldDoesNotExist, LookupError, ValueError):
+                # A state that cannot be rendered, or a table that is not as the migrations say.
+                yield Loss(f"{app} ({operation.describe()})", None, None)
 
     def _of_operation(self, operation: Operation, app: str, old: ProjectState, new: ProjectState) -> Iterator[Loss]:
         if isinstance(operation, SeparateDatabaseAndState):
             for inner, inner_old, inner_new in reversed(_with_states(operation.database_operations, app, old)):
                 yield from self._of_operation(inner, app, inner_old, inner_new)
+            return
+        if not isinstance(operation, LOOKED_AT):
+            # The models of a state are made at its first use, and that takes long.
             return
         before, after = old.apps, new.apps
         match operation:
@@ -129,7 +139,8 @@ class Losses:
         column = self._present.get((table, column), column) if column else None
         table = self._present.get((table,), table)
         quote = self.connection.ops.quote_name
-        if not self._one(IS_THERE, [quote(table)]):
+        is_there = COLUMN_IS_THERE if column else IS_THERE
+        if not self._one(is_there, [quote(table), quote(column)] if column else [quote(table)]):
             return
         count = f"SELECT count({quote(column) if column else '*'}) FROM {quote(table)}"  # noqa: S608  # quoted
         try:

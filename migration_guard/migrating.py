@@ -15,7 +15,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from migration_guard.console import GuardedCommand
 from migration_guard.ledger import Action, Ledger, MigrationKey, Run
 from migration_guard.survey import Survey, unrecorded_squashes
-from migration_guard.turns import is_taken, turn
+from migration_guard.turns import is_taken
 
 
 class Migrating:
@@ -36,13 +36,14 @@ class Migrating:
         callback: Any = self.command.migration_progress_callback
         executor = MigrationExecutor(connection, callback)
         survey = Survey.of(executor.loader, Ledger(connection))
-        if not self.options["plan"] and self._has_work(connection, executor, survey):
-            with turn(connection, say=self.command.say) as session:
-                self._migrate(session)
-        else:
+        # Django prunes before it shows the plan.
+        only_shows = self.options["plan"] and not self.options["prune"]
+        if only_shows or not self._has_work(connection, executor, survey):
             self._compare(executor, survey)
             with executing_with(executor):
                 self.as_django()
+        else:
+            self._migrate(connection)
 
     def _has_work(self, connection: BaseDatabaseWrapper, executor: MigrationExecutor, survey: Survey) -> bool:
         """Whether anything may have to be written; the turn of another process may still be writing it."""
@@ -60,22 +61,17 @@ class Migrating:
         """In its turn: what was seen before may have changed while it waited."""
         # What it imports in turn costs more than all else there is to do when there is nothing to do.
         from migration_guard.executor import GuardedExecutor  # noqa: PLC0415
-        from migration_guard.patience import Patience  # noqa: PLC0415
 
-        ledger = Ledger(connection)
-        ledger.settle()
-        patience = Patience(connection, say=self.command.say)
-        callback = self.command.migration_progress_callback
-        executor = GuardedExecutor(connection, callback, ledger=ledger, patience=patience)
-        survey = Survey.of(executor.loader, ledger)
-        self._compare(executor, survey)
-        ledger.ensure_table()
-        with patience.at_work(), executing_with(executor):
-            survey.record(self.accepted, self.options["reason"], self.command.say)
-            if self.options["prune"]:
-                self._prune(connection, ledger)
-            else:
-                self.as_django()
+        with GuardedExecutor.in_turn(connection, self.command) as executor:
+            survey = Survey.of(executor.loader, executor.ledger)
+            self._compare(executor, survey)
+            executor.ledger.ensure_table()
+            with executor.patience.at_work(), executing_with(executor):
+                survey.record(self.accepted, self.options["reason"], self.command.say)
+                if self.options["prune"]:
+                    self._prune(executor.connection, executor.ledger)
+                else:
+                    self.as_django()
 
     def _compare(self, executor: MigrationExecutor, survey: Survey) -> None:
         """Raise CommandError where what is applied is not what the code says."""
@@ -118,7 +114,13 @@ def executing_with(executor: MigrationExecutor) -> Iterator[None]:
     """Let Django's command, which makes its executor by name, find this one."""
     module: Any = migrate
     of_django = module.MigrationExecutor
-    module.MigrationExecutor = lambda *_: executor
+
+    def made(connection: BaseDatabaseWrapper, *arguments: Any) -> MigrationExecutor:
+        """A migration may itself call `migrate` for another database."""
+        is_ours = connection.alias == executor.connection.alias
+        return executor if is_ours else of_django(connection, *arguments)
+
+    module.MigrationExecutor = made
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.core.management.base import CommandError
 from django.db import OperationalError
@@ -34,6 +35,9 @@ def sqlstate_of(error: BaseException) -> str | None:
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
+_at_work: WeakKeyDictionary[BaseDatabaseWrapper, "Patience"] = WeakKeyDictionary()
+
+
 class Patience:
     """Bounds the lock waits of what runs in one session, and tries again where they were too long.
 
@@ -57,9 +61,18 @@ class Patience:
         self._named: list[Blocker] = []
         self._watcher: Watcher
 
+    @classmethod
+    def of(cls, connection: BaseDatabaseWrapper, *, say: Callable[[str], None]) -> "Patience":
+        """The one that is at work in the session, as where a migration itself calls `migrate`; else a new one."""
+        return _at_work.get(connection) or cls(connection, say=say)
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Set the session's timeouts and watch it, for the block."""
+        """Set the session's timeouts and watch it, for the block; what is at work already goes on."""
+        if self.connection in _at_work:
+            yield
+            return
+        _at_work[self.connection] = self
         self._execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
         self._bound_session(self._timeout)
         self._watcher = Watcher(self.connection, budget=self._timeout, say=self._say)
@@ -67,6 +80,7 @@ class Patience:
             with self.connection.execute_wrapper(self._bounded):
                 yield
         finally:
+            del _at_work[self.connection]
             self._watcher.close()
             session = self.connection.connection
             if session is not None and not session.closed and not self.connection.needs_rollback:

@@ -1,28 +1,31 @@
-"""`rollback`: what will be undone and lost, a question, and the undoing, by the same executor as `migrate`."""
+"""`rollback`: which migrations are undone, in which order, and the undoing, by the same executor as `migrate`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.core.management.base import CommandError
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
 from django.db.migrations import Migration
 from django.db.migrations.loader import AmbiguityError
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
-from migration_guard.executor import GuardedExecutor
-from migration_guard.ledger import Ledger, MigrationKey
-from migration_guard.patience import Patience
+from migration_guard.console import GuardedCommand
+from migration_guard.executor import GuardedExecutor, key_of
+from migration_guard.ledger import MigrationKey
+from migration_guard.survey import Survey
 
 
 class RollbackPlan:
     """The migrations to undo, in that order: with each one, everything applied that depends on it."""
 
-    def __init__(self, connection: BaseDatabaseWrapper, say: Callable[[str], None]) -> None:
-        self.executor = GuardedExecutor(
-            connection, None, ledger=Ledger(connection), patience=Patience(connection, say=say)
-        )
-        self.loader = self.executor.loader
+    def __init__(self, executor: GuardedExecutor) -> None:
+        self.executor = executor
+        self.loader = executor.loader
         self.migrations: list[Migration] = []
+        # Those that are undone only because they depend on one that was asked for.
+        self.dependents: set[Migration] = set()
 
     def to(self, app: str, name: str) -> "RollbackPlan":
         """Undo what came after this migration of the app, or with "zero" all of it, as `migrate APP NAME` does."""
@@ -44,13 +47,14 @@ class RollbackPlan:
             self._check_app(app)
         chosen: list[MigrationKey] = []
         for key in self._newest_first(app):
-            if key not in chosen and len(chosen) < steps:
-                chosen.append(key)
+            if key not in chosen:
+                chosen.append(self._known(key))
+            if len(chosen) == steps:
+                break
         applied = self.loader.applied_migrations.keys() | self.executor.partial.keys()
         wanted = {other for key in chosen for other in self.loader.graph.backwards_plan(key) if other in applied}
-        full = self.executor.migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
-        in_order = [migration for migration, _ in full if (migration.app_label, migration.name) in wanted]
-        self.migrations = in_order[::-1]
+        self.migrations = [migration for migration in self._full_plan() if key_of(migration) in wanted][::-1]
+        self.dependents = {migration for migration in self.migrations if key_of(migration) not in chosen}
         return self
 
     def irreversible(self) -> Iterator[str]:
@@ -59,40 +63,57 @@ class RollbackPlan:
             for operation in self.operations_there(migration):
                 if not operation.reversible:
                     code = getattr(operation, "code", None)
-                    reason = getattr(code, "__doc__", None) or type(migration).__doc__
-                    reason = reason or __import__(type(migration).__module__, fromlist=["x"]).__doc__
+                    module = sys.modules[type(migration).__module__]
+                    reason = getattr(code, "__doc__", None) or type(migration).__doc__ or module.__doc__
                     told = f": {' '.join(reason.split())}" if reason else ", and no docstring says why."
                     yield f"{migration} cannot be undone ({operation.describe()}){told}"
 
     def operations_there(self, migration: Migration) -> Sequence[Operation]:
         """Those that are in the database: all of them, or the first ones of a migration that broke off half-way."""
-        run = self.executor.partial.get((migration.app_label, migration.name))
+        run = self.executor.partial.get(key_of(migration))
         there = run.position + bool(run.substep or run.began_next) if run else None
         return migration.operations[:there]
+
+    def with_states(self) -> Iterator[tuple[Migration, ProjectState]]:
+        """The migrations, each with the state of all that is applied before it."""
+        state = ProjectState(real_apps=self.loader.unmigrated_apps)
+        states = {}
+        for migration in self._full_plan():
+            if migration in self.migrations:
+                states[migration] = state.clone()
+            if key_of(migration) in self.loader.applied_migrations or migration in self.migrations:
+                migration.mutate_state(state, preserve=False)
+        yield from ((migration, states[migration]) for migration in self.migrations)
+
+    def execute(self, command: GuardedCommand) -> None:
+        """Undo it, with the signals that Django's `migrate` sends; the turn is held."""
+        executor = self.executor
+        executor.loader.applied_migrations |= {
+            key_of(migration): migration for migration in self.migrations if key_of(migration) in executor.partial
+        }
+        plan = [(migration, True) for migration in self.migrations]
+        state = executor.applied_state()
+        signal: dict[str, Any] = {"stdout": command.stdout, "plan": plan}
+        alias = executor.connection.alias
+        emit_pre_migrate_signal(command.verbosity, False, alias, apps=state.apps, **signal)  # noqa: FBT003  # Django's
+        after = executor.migrate([], plan=plan, state=state.clone())
+        after.clear_delayed_apps_cache()
+        emit_post_migrate_signal(command.verbosity, False, alias, apps=after.apps, **signal)  # noqa: FBT003  # Django's
+
+    def _full_plan(self) -> list[Migration]:
+        leaves = self.loader.graph.leaf_nodes()
+        return [migration for migration, _ in self.executor.migration_plan(leaves, clean_start=True)]
 
     def _check_app(self, app: str) -> None:
         if app not in self.loader.migrated_apps:
             raise CommandError(f"There is no app {app} with migrations. showmigrations lists them.", returncode=2)
 
-    def targets(self) -> Iterator[tuple[str, str]]:
-        """The arguments of `migrate`, call after call, that undo the plan."""
-        left = {key for key in self.loader.applied_migrations if key in self.loader.graph.nodes}
-        order = [
-            (migration.app_label, migration.name)
-            for migration, _ in self.executor.migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
-        ]
-        for app, group in groupby(self.migrations, key=lambda migration: migration.app_label):
-            left -= {(app, migration.name) for migration in group}
-            stays = [name for label, name in order if label == app and (label, name) in left]
-            yield app, stays[-1] if stays else "zero"
-
     def _find(self, app: str, name: str) -> MigrationKey:
         try:
             return app, self.loader.get_migration_by_prefix(app, name).name
         except AmbiguityError:
-            raise CommandError(
-                f"More than one migration of {app} begins with {name}: name it whole.", returncode=2
-            ) from None
+            told = f"More than one migration of {app} begins with {name}: name it whole."
+            raise CommandError(told, returncode=2) from None
         except KeyError:
             told = f"{app} has no migration {name}. showmigrations {app} lists them."
             raise CommandError(told, returncode=2) from None
@@ -101,12 +122,21 @@ class RollbackPlan:
         yield from (key for key in self.executor.partial if app in {None, key[0]})
         if not self.executor.recorder.has_table():
             return
-        replacing = {old: key for key, new in self.loader.replacements.items() for old in new.replaces}
-        rows = self.executor.recorder.migration_qs.order_by("-id").values_list("app", "name")
+        rows = list(self.executor.recorder.migration_qs.order_by("-id").values_list("app", "name"))
+        squash_of = {old: key for key, squash in self.loader.replacements.items() for old in squash.replaces}
+        # A squash is recorded late, at the end of a run; the rows of what it replaces say when it was applied.
+        late = {squash_of[key] for key in rows if key in squash_of}
         for key in rows:
-            node = key if key in self.loader.graph.nodes else replacing.get(key, key)
-            if app in {None, node[0]}:
-                yield self._known(node)
+            node = key if key in self.loader.graph.nodes else squash_of.get(key, key)
+            if key not in late and app in {None, node[0]} and not self._is_forgotten(node):
+                yield node
+
+    def _is_forgotten(self, key: MigrationKey) -> bool:
+        """Rows of apps that were taken out, and of files that were accepted as missing, are nobody's to undo."""
+        if key in self.loader.graph.nodes:
+            return False
+        known = self.executor.ledger.known().get(key)
+        return key[0] not in self.loader.migrated_apps or (known is not None and not known.fingerprint)
 
     def _known(self, key: MigrationKey) -> MigrationKey:
         if key not in self.loader.graph.nodes:
@@ -116,3 +146,13 @@ class RollbackPlan:
                 returncode=2,
             )
         return key
+
+
+def undo(plan: RollbackPlan, command: GuardedCommand) -> None:
+    """Undo the plan in the turn that its executor holds, after the comparison that `migrate` makes too."""
+    survey = Survey.of(plan.loader, plan.executor.ledger)
+    survey.refuse_edits(set(), renamed=False)
+    plan.executor.ledger.ensure_table()
+    with plan.executor.patience.at_work():
+        survey.record(set(), "", command.say)
+        plan.execute(command)

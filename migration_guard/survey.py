@@ -3,9 +3,11 @@
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from textwrap import indent
+from typing import Any
 
 from django.apps import apps
 from django.core.management.base import CommandError
+from django.db import transaction
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -36,12 +38,11 @@ class Survey:
     @classmethod
     def of(cls, loader: MigrationLoader, ledger: Ledger) -> "Survey":
         survey = cls(ledger, ledger.known(), on_disk=loader.disk_migrations or {})
-        # A squash whose replaced migrations are all applied is among them without a row of its own.
-        applied = {
-            key: row.pk
-            for key, row in loader.applied_migrations.items()
-            if isinstance(row, MigrationRecorder.Migration)
-        }
+        # The loader does not tell the row of a squash.
+        rows: dict[MigrationKey, Any] = (
+            recorder_of(loader).applied_migrations() if loader.replacements else loader.applied_migrations
+        )
+        applied = {key: row.pk for key, row in rows.items()}
         for key, record_id in applied.items():
             survey._compare(key, record_id)
         survey._forget_replaced(loader)
@@ -67,10 +68,9 @@ class Survey:
             lacking = ", ".join(f"{key[0]}.{key[1]}" for key in self.unknown if key[0] == app)
             further = ", ".join(str(migration) for migration in pending if migration.app_label == app)
             raise CommandError(
-                f"Two histories of {app}: {lacking} is applied in this database and not in this code, and the code has "
-                f"{further}, which is not applied. Nothing was applied. Bring the missing file back (its operations: "
-                f"history {app} --json), or say that it is to be forgotten: "
-                f"migrate --accept-edited {app} NAME --reason '...'",
+                f"Two histories of {app}: applied in this database and not in this code: {lacking}; in the code and "
+                f"not applied: {further}. Nothing was changed. Bring the missing file back (history {app} NAME --json "
+                f"has its text), or say that it is to be forgotten: migrate --accept-edited {app} NAME --reason '...'",
                 returncode=2,
             )
 
@@ -101,8 +101,9 @@ class Survey:
 
     def record(self, accepted: set[MigrationKey], reason: str, say: Callable[[str], None]) -> None:
         """Write the news into the ledger; the turn is held."""
-        for key, record_id in self.to_adopt.items():
-            self.ledger.note(self._run(key, Action.ADOPT, record_id=record_id, reason=""))
+        with transaction.atomic(using=self.ledger.connection.alias):
+            for key, record_id in self.to_adopt.items():
+                self.ledger.note(self._run(key, Action.ADOPT, record_id=record_id))
         if self.to_adopt:
             say(f"Adopted {len(self.to_adopt)} migrations that were applied without the guard.")
         for key in self.edited_upstream:
@@ -159,8 +160,9 @@ class Survey:
         difference = "\n".join(describe_difference(self.ledger.fingerprint_of(key), source.fingerprint))
         return (
             f"{app}.{name} was edited after it was applied to this database:\n{indent(difference, '    ')}\n"
-            "What is applied stays as it was, so that code and database differ. Nothing was applied. Take the edit "
-            "back and write a new migration; or, where the edit changes nothing in the database, say so: "
+            "What is applied stays as it was, so that code and database differ. Nothing was changed. Take the edit "
+            "back and write a new migration. Where it is applied nowhere else: take the edit back, rollback, edit, "
+            "migrate. Where the edit changes nothing in the database, say so: "
             f"migrate --accept-edited {app} {name} --reason '...'"
         )
 
@@ -169,12 +171,16 @@ def unrecorded_squashes(loader: MigrationLoader) -> list[Migration]:
     """Squashes whose replaced migrations are all applied, and that are not recorded themselves."""
     if not loader.replacements:
         return []
-    applied = MigrationRecorder(loader.connection).applied_migrations()  # type: ignore[arg-type]  # it has one here
+    applied = recorder_of(loader).applied_migrations()
     return [
         migration
         for key, migration in loader.replacements.items()
         if key not in applied and all(replaced in applied for replaced in migration.replaces)
     ]
+
+
+def recorder_of(loader: MigrationLoader) -> MigrationRecorder:
+    return MigrationRecorder(loader.connection)  # type: ignore[arg-type]  # None only where it checks files alone
 
 
 def _differs(source: MigrationSource, known: Known) -> bool:
@@ -192,6 +198,7 @@ def _tell_renaming(key: MigrationKey, old: MigrationKey) -> str:
     app, name = key
     return (
         f"{app}.{name} does what {app}.{old[1]} did, which is applied in this database and no longer in this code: it "
-        "was renamed after it was applied, and applying it again would fail or do it twice. Nothing was applied. "
-        f"Rename it back to {old[1]}; or record the new name: migrate --fake {app} {name}, then migrate --prune {app}"
+        "was renamed after it was applied, and applying it again would fail or do it twice. Nothing was changed. "
+        f"Rename it back to {old[1]}; or say in the renamed file which one it replaces, which migrate then records: "
+        f"replaces = [('{app}', '{old[1]}')]"
     )

@@ -14,6 +14,7 @@ from migration_guard.connections import own_session, refuse_transaction_pooling
 TURN_KEY = int.from_bytes(b"migguard", "big")
 RETRY_EVERY_SECONDS = 0.2
 REPORT_EVERY_SECONDS = 5.0
+LONG_WAIT_SECONDS = 120.0
 
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
 UNLOCK = "SELECT pg_advisory_unlock(%s)"
@@ -41,8 +42,8 @@ class TurnLost(Exception):
     def __init__(self) -> None:
         super().__init__(
             "This session no longer holds the lock that lets one process migrate at a time: the connection was closed, "
-            "or its locks were released, by a migration that ran in it. Nothing further was applied. "
-            "Take the connection.close(), DISCARD ALL or pg_advisory_unlock_all() out of it, and run the command again."
+            "or its locks were released, by a migration that ran in it.\nNothing further was applied; the next run "
+            "goes on. Take the connection.close(), DISCARD ALL or pg_advisory_unlock_all() out of that migration."
         )
 
 
@@ -94,13 +95,16 @@ def require_turn(connection: BaseDatabaseWrapper) -> None:
 
 def _wait_for_lock(connection: BaseDatabaseWrapper, say: Callable[[str], None]) -> None:
     """Poll: a session that blocks on the lock would hold a snapshot, which CREATE INDEX CONCURRENTLY waits for."""
-    next_report = time.monotonic() + RETRY_EVERY_SECONDS
+    began = time.monotonic()
+    next_report = began + RETRY_EVERY_SECONDS
     while not _try_lock(connection):
         if time.monotonic() >= next_report:
+            has_long_waited = time.monotonic() - began > LONG_WAIT_SECONDS
             for pid, address, user, application, age in _holders(connection):
+                way_out = f" If it hangs, this ends it: SELECT pg_terminate_backend({pid})" if has_long_waited else ""
                 say(
                     f"Waiting for another process to finish: server process {pid}, user {user}, {application or '-'}, "
-                    f"from {address}, since {age}. To end it: SELECT pg_terminate_backend({pid})"
+                    f"from {address}, since {age}.{way_out}"
                 )
             next_report = time.monotonic() + REPORT_EVERY_SECONDS
         time.sleep(RETRY_EVERY_SECONDS)

@@ -12,7 +12,7 @@ from tests.migration_guard.stranger import Stranger
 from tests.programs import managing
 
 ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
-WHEN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+WHEN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
 KEYS = {
     "id",
     "app",

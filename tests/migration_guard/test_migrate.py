@@ -1,5 +1,7 @@
 """`migrate` compares what is applied with what the code says, and remembers what it does."""
 
+from textwrap import dedent
+
 from tests.migration_guard.stranger import INITIAL, Stranger
 
 ADD_COLUMN = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
@@ -177,11 +179,15 @@ def test_renamed_migration_is_recognised(shop: Stranger) -> None:
 
     assert migration.returncode == 2
     assert "shop.0002_value does what shop.0002_v did" in migration.stdout
-    assert shop.manage("migrate", "--fake", "shop", "0002_value").returncode == 0
-    assert shop.manage("migrate", "--prune", "shop").returncode == 0
-    assert shop.manage("migrate").returncode == 0
-    assert shop.applied() == ["0001_initial", "0002_value"]
-    assert [action for action, _, _ in shop.sql(RUNS)] == ["apply", "apply", "fake apply", "prune"]
+    assert "replaces = [('shop', '0002_v')]" in migration.stdout
+
+    renamed = path.with_stem("0002_value")
+    renamed.write_text(renamed.read_text().replace("    atomic", "    replaces = [('shop', '0002_v')]\n    atomic"))
+    recorded = shop.manage("migrate")
+
+    assert recorded.returncode == 0, recorded.stdout
+    assert shop.applied() == ["0001_initial", "0002_v", "0002_value"]
+    assert [action for action, _, _ in shop.sql(RUNS)] == ["apply", "apply", "replace"]
 
 
 def test_older_release_starts_on_a_newer_database_and_says_so(shop: Stranger) -> None:
@@ -218,7 +224,7 @@ def test_two_histories_are_refused(shop: Stranger) -> None:
     accepted = shop.manage("migrate", "--accept-edited", "shop", "0002_v", "--reason", "dropped by hand")
 
     assert refused.returncode == 2
-    assert "Two histories of shop: shop.0002_v is applied" in refused.stdout
+    assert "Two histories of shop: applied in this database and not in this code: shop.0002_v;" in refused.stdout
     assert accepted.returncode == 0, accepted.stdout
     assert "w" in shop.columns()
 
@@ -238,6 +244,79 @@ def test_squash_takes_the_place_of_what_is_applied(shop: Stranger) -> None:
     assert shop.sql(RUNS)[-1] == ("replace", "done", "0001_squashed_0002_v")
     assert "not known to this code" not in cleaned.stdout
     assert "edited" not in cleaned.stdout
+
+
+def test_squash_of_an_adopted_database_can_be_finished(shop: Stranger) -> None:
+    replaced = [shop.path / "shop/migrations/0001_initial.py", shop.operations("0002_v", ADD_COLUMN)]
+    squash = shop.migration("0001_squashed_0002_v", SQUASH)
+    use_plain_django(shop)
+    shop.manage("migrate")
+    use_guard(shop)
+    adopted = shop.manage("migrate")
+    for path in replaced:
+        path.unlink()
+    squash.write_text("".join(line for line in squash.read_text().splitlines(keepends=True) if "replaces" not in line))
+    shop.operations("0003_w", ADD_COLUMN.replace("'v'", "'w'"), after="0001_squashed_0002_v")
+
+    migration = shop.manage("migrate")
+
+    assert "Adopted 3 migrations" in adopted.stdout
+    assert migration.returncode == 0, migration.stdout
+    assert "w" in shop.columns()
+
+
+def test_edit_of_an_applied_squash_is_refused(shop: Stranger) -> None:
+    shop.operations("0002_v", ADD_COLUMN)
+    shop.migration("0001_squashed_0002_v", SQUASH)
+    shop.manage("migrate")
+    shop.migration("0001_squashed_0002_v", SQUASH.replace("max_length=40", "max_length=50"))
+
+    migration = shop.manage("migrate")
+
+    assert migration.returncode == 2
+    assert "shop.0001_squashed_0002_v was edited" in migration.stdout
+
+
+def test_packages_reached_through_a_link_are_not_the_projects_own(shop: Stranger) -> None:
+    packages = shop.path.parent / "site-packages"
+    packages.mkdir()
+    (shop.path / "shop").rename(packages / "shop")
+    (shop.path / "linked").symlink_to(packages)
+    shop.write("manage.py", f"import sys\nsys.path.insert(0, 'linked')\n{(shop.path / 'manage.py').read_text()}")
+    shop.manage("migrate")
+    edited = packages / "shop/migrations/0001_initial.py"
+    edited.write_text(edited.read_text().replace("max_length=40", "max_length=50"))
+
+    migration = shop.manage("migrate")
+
+    assert migration.returncode == 0, migration.stdout
+    assert "was edited by its package" in migration.stdout
+
+
+def test_migration_may_call_migrate_itself(shop: Stranger) -> None:
+    """For another database with that one's own executor; for the same one under the timeouts that hold already."""
+    shop.configure("DATABASES['lite'] = {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'lite.sqlite3'}")
+    shop.configure("INSTALLED_APPS += ['django.contrib.sessions']")
+    path = shop.operations("0002_nested", "migrations.RunPython(nested)", atomic=False)
+    body = """
+        def nested(apps, editor):
+            from django.core.management import call_command
+            if editor.connection.alias == "default":
+                call_command("migrate", "sessions", database="lite", verbosity=0)
+                call_command("migrate", "sessions", verbosity=0)
+                with editor.connection.cursor() as cursor:
+                    cursor.execute("SHOW lock_timeout")
+                    print("lock_timeout", cursor.fetchone())
+
+
+        class Migration"""
+    path.write_text(path.read_text().replace("class Migration", dedent(body).lstrip()))
+
+    migration = shop.manage("migrate", "shop")
+
+    assert migration.returncode == 0, migration.stdout
+    assert "lock_timeout ('1s',)" in migration.stdout
+    assert shop.sql("SELECT count(*) FROM django_session") == [(0,)]
 
 
 def test_squash_on_an_empty_database_records_what_it_replaces(shop: Stranger) -> None:

@@ -526,3 +526,64 @@ def test_history_shows_the_undoing(grown: Stranger) -> None:
     last = grown.manage("history").stdout.splitlines()[-1]
     assert "undone" in last
     assert "shop.0003_w" in last
+
+
+def test_one_of_two_branches_is_undone_alone(shop: Stranger) -> None:
+    """No target of `migrate` leads there."""
+    shop.operations("0002_a", "migrations.AddField('Item', 'a', models.IntegerField(null=True))", after="0001_initial")
+    shop.operations("0002_b", "migrations.AddField('Item', 'b', models.IntegerField(null=True))", after="0001_initial")
+    merge = shop.operations("0003_merge", after="0002_a")
+    merge.write_text(merge.read_text().replace("('shop', '0002_a')", "('shop', '0002_b'), ('shop', '0002_a')"))
+    shop.manage("migrate")
+    first_of_them = shop.applied()[1]
+
+    undone = shop.manage("rollback", "--steps", "2", "--yes")
+
+    assert undone.returncode == 0, undone.stdout
+    assert shop.applied() == ["0001_initial", first_of_them]
+
+
+def test_column_that_was_removed_since_is_no_loss(shop: Stranger) -> None:
+    shop.operations("0002_v", "migrations.AddField('Item', 'v', models.IntegerField(null=True))")
+    shop.operations("0003_no_v", "migrations.RemoveField('Item', 'v')")
+    shop.manage("migrate")
+
+    undone = shop.manage("rollback", "shop", "0001", "--yes")
+
+    assert undone.returncode == 0, undone.stdout
+    assert shop.applied() == ["0001_initial"]
+
+
+def test_row_of_an_app_that_was_taken_out_is_left_alone(shop: Stranger) -> None:
+    shop.manage("migrate")
+    shop.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('gone', '0001_initial', now())")
+
+    planned = shop.manage("rollback", "--plan")
+
+    assert planned.returncode == 0, planned.stdout
+    assert "shop.0001_initial" in planned.stdout
+
+
+def test_squash_is_as_old_as_what_it_replaces(shop: Stranger) -> None:
+    initial = (shop.path / "shop/migrations/0001_initial.py").read_text()
+    shop.write(
+        "shop/migrations/0001_squashed.py",
+        initial.replace("initial = True", "initial = True\n    replaces = [('shop', '0001_initial')]"),
+    )
+    shop.operations("0002_v", "migrations.AddField('Item', 'v', models.IntegerField(null=True))", after="0001_squashed")
+    shop.manage("migrate")
+
+    planned = shop.manage("rollback", "--plan")
+
+    assert "shop.0002_v" in planned.stdout
+    assert "shop.0001_squashed" not in planned.stdout
+
+
+@pytest.mark.parametrize("command", ["rollback", "history"])
+def test_database_of_another_vendor_is_refused(shop: Stranger, command: str) -> None:
+    shop.configure("DATABASES['lite'] = {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'lite.sqlite3'}")
+
+    refused = shop.manage(command, "--database", "lite")
+
+    assert refused.returncode == 2
+    assert "The database lite is SQLite: the guard knows PostgreSQL only." in refused.stdout

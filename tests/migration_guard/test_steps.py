@@ -65,7 +65,8 @@ def test_finished_operations_stay_and_the_next_run_goes_on(shop: Stranger) -> No
 
     assert failed.returncode == 1
     assert (
-        "2 of its 4 operations are in the database. migrate goes on from there; rollback undoes them." in failed.stdout
+        "2 of its 4 operations are in the database. Once the cause is mended, migrate goes on from there;"
+        in failed.stdout
     )
     assert position == [("apply", "failed", 2, 0, False)]
     assert resumed.returncode == 0, resumed.stdout

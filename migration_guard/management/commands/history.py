@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from migration_guard.connections import require_postgresql
 from migration_guard.history import as_data, describe, runs
 from migration_guard.ledger import Ledger
 
@@ -19,7 +20,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         app, name = options["app_label"], options["migration_name"]
-        found = runs(Ledger(connections[options["database"]]), app, name)
+        connection = connections[options["database"]]
+        require_postgresql(connection)
+        found = runs(Ledger(connection), app, name)
         if options["json"]:
             self.stdout.write(json.dumps([as_data(run, with_parts=bool(name)) for run in found], indent=2))
             return
