@@ -5,14 +5,13 @@ dependencies. It needs neither Django nor settings and is the same on every Pyth
 """
 
 import ast
-import difflib
 import hashlib
 import json
 import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -118,6 +117,9 @@ class MigrationSource:
 
 def describe_difference(before: Fingerprint, after: Fingerprint) -> Iterator[str]:
     """The parts that differ, each as a unified diff of its text; a part that was only moved is shown as such."""
+    # Few runs have a difference to tell.
+    import difflib  # noqa: PLC0415
+
     matcher = difflib.SequenceMatcher(
         a=[part.digest for part in before.parts], b=[part.digest for part in after.parts], autojunk=False
     )
@@ -146,31 +148,36 @@ def _named(paths: list[Path], name: str) -> list[Path]:
 # The parts of a module
 
 
-def _code_parts(tree: ast.Module, code: bytes) -> Iterator[Part]:
-    text = _SourceText(code)
-    imports = "\n".join(sorted(set(_imports(tree.body, used=_names_used(tree)))))
-    yield Part("imports", _digest(imports), imports)
+def _code_parts(tree: ast.Module, code: bytes) -> list[Part]:
+    text, writer = _SourceText(code), _Writer()
+    parts = []
     for node in tree.body:
         if _is_migration(node):
-            yield from _migration_parts(node, text)
-        elif canonical := _canonical(node):
-            yield Part(_name_of(node), _digest(canonical), text.of(node))
+            parts += _migration_parts(node, text, writer)
+        elif written := writer.write(node):
+            parts.append(Part(_name_of(node), _digest(written), text.of(node)))
+    # An import that only the dependencies need is no part of what the module does.
+    imports = "\n".join(sorted(set(_imports(tree.body, used=writer.names))))
+    return [Part("imports", _digest(imports), imports), *parts]
 
 
-def _migration_parts(migration: ast.ClassDef, text: "_SourceText") -> Iterator[Part]:
+def _migration_parts(migration: ast.ClassDef, text: "_SourceText", writer: "_Writer") -> Iterator[Part]:
     header = ast.ClassDef(migration.name, migration.bases, migration.keywords, [], migration.decorator_list)
     header_text = ", ".join(map(text.of, [*migration.decorator_list, *migration.bases]))
-    yield Part("class Migration", _digest(_canonical(header)), f"class {migration.name}: {header_text}")
+    yield Part("class Migration", _digest(writer.write(header)), f"class {migration.name}: {header_text}")
     if imports := "\n".join(sorted(set(_imports(migration.body)))):
         yield Part("imports of the class", _digest(imports), imports)
-    for node in _effects(migration):
-        if _assigns(node) == {"operations"} and isinstance(getattr(node, "value", None), ast.List):
+    for node in migration.body:
+        names = _assigns(node)
+        if names and names <= GRAPH_ATTRIBUTES:
+            continue
+        if names == {"operations"} and isinstance(getattr(node, "value", None), ast.List):
             operations = node.value.elts  # type: ignore[attr-defined]
             for number, operation in enumerate(operations, start=1):
                 name = f"operation {number}: {_name_of(operation)}"
-                yield Part(name, _digest(_canonical(operation)), text.of(operation))
-        elif canonical := _canonical(node):
-            yield Part(_name_of(node), _digest(canonical), text.of(node))
+                yield Part(name, _digest(writer.write(operation)), text.of(operation))
+        elif written := writer.write(node):
+            yield Part(_name_of(node), _digest(written), text.of(node))
 
 
 def _name_of(node: ast.AST) -> str:
@@ -189,32 +196,6 @@ def _name_of(node: ast.AST) -> str:
 
 def _is_migration(node: ast.stmt) -> TypeGuard[ast.ClassDef]:
     return isinstance(node, ast.ClassDef) and node.name == "Migration"
-
-
-def _effects(migration: ast.ClassDef) -> list[ast.stmt]:
-    """The body of the class without what only places it in the graph."""
-    return [node for node in migration.body if not (_assigns(node) and _assigns(node) <= GRAPH_ATTRIBUTES)]
-
-
-def _names_used(tree: ast.Module) -> set[str]:
-    """What the module's effect refers to: an import that only the dependencies need is no part of it."""
-    roots: list[ast.AST] = []
-    for node in tree.body:
-        roots += [*node.bases, *_effects(node)] if _is_migration(node) else [node]
-    return {node.id for root in roots for node in _walk_effects(root) if isinstance(node, ast.Name)}
-
-
-def _walk_effects(root: ast.AST) -> Iterator[ast.AST]:
-    """Every node below, without annotations; without recursion, as ast.walk."""
-    todo = [root]
-    while todo:
-        node = todo.pop()
-        yield node
-        for name, value in ast.iter_fields(node):
-            if name not in WITHOUT_EFFECT:
-                todo += [
-                    child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST)
-                ]
 
 
 def _assigns(node: ast.stmt) -> set[str]:
@@ -245,49 +226,76 @@ class _SourceText:
 # The canonical form of a tree
 
 
-def _canonical(node: Any) -> str:
-    """A text that is the same for trees of the same effect; empty for what has none."""
-    match node:
-        case ast.Constant(value=value):
+class _Writer:
+    """Writes trees as texts that are the same for the same effect, and empty for none.
+
+    `names` are the names that what was written refers to.
+    """
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def write(self, node: Any) -> str:
+        kind = type(node)
+        if kind is ast.Constant:
             # ascii(): what repr() escapes depends on the Unicode tables of the Python that runs.
-            return f"{type(value).__name__}:{value!a}"
-        case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.Expr(value=ast.Constant()):
-            return ""
-        case ast.AnnAssign(target=target, value=value):
-            return _canonical(ast.Assign([target], value)) if value else ""
-        case ast.Delete(targets=[ast.Tuple(elts=targets)]):
-            return _canonical(ast.Delete(targets))
-        case ast.JoinedStr(values=values):
-            return f"JoinedStr[{_joined(value for value in values if not _is_empty_constant(value))}]"
-        case ast.BinOp():
-            return f"BinOp[{_terms(node)}]"
-        case ast.AST():
-            return f"{type(node).__name__}({_fields(node)})"
-        case _:
-            return f"[{_block(node)}]" if isinstance(node, list) else ascii(node)
+            return f"{type(node.value).__name__}:{node.value!a}"
+        if kind is ast.Name:
+            self.names.add(node.id)
+            return f"Name({node.id!a})"
+        if kind is list:
+            return f"[{self._block(node)}]"
+        if kind in _NOT_AS_WRITTEN:
+            return self._special(node)
+        return f"{kind.__name__}({self._fields(node)})" if isinstance(node, ast.AST) else ascii(node)
+
+    def _special(self, node: ast.AST) -> str:
+        match node:
+            case ast.AnnAssign(target=target, value=value):
+                return self.write(ast.Assign([target], value)) if value else ""
+            case ast.Delete(targets=[ast.Tuple(elts=targets)]):
+                return self.write(ast.Delete(targets))
+            case ast.JoinedStr(values=values):
+                return f"JoinedStr[{self._joined([value for value in values if not _is_empty_constant(value)])}]"
+            case ast.BinOp():
+                return f"BinOp[{self._terms(node)}]"
+            case ast.Expr(value=ast.expr() as value) if not isinstance(value, ast.Constant):
+                return f"Expr({self.write(value)})"
+            case ast.Delete():
+                return f"Delete({self._fields(node)})"
+            case _:
+                return ""
+
+    def _terms(self, node: ast.expr) -> str:
+        """A sum of a thousand strings without a thousand nested calls, which 3.12 refuses whatever limit is set."""
+        terms = []
+        while isinstance(node, ast.BinOp):
+            terms.append(f"{type(node.op).__name__} {self.write(node.right)}")
+            node = node.left
+        return ",".join([self.write(node), *reversed(terms)])
+
+    def _fields(self, node: ast.AST) -> str:
+        written = []
+        for name in _effective_fields(type(node)):
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                written.append(f"{name}={self.write(value)}")
+        return ",".join(written)
+
+    def _block(self, nodes: list[Any]) -> str:
+        """A list of statements begins with its imports, as a set: isort moves and splits them, and drops doubles."""
+        return self._joined([*sorted(set(_imports(nodes))), *nodes])
+
+    def _joined(self, nodes: Iterable[Any]) -> str:
+        return ",".join(filter(None, [node if isinstance(node, str) else self.write(node) for node in nodes]))
 
 
-def _terms(node: ast.expr) -> str:
-    """A sum of a thousand strings without a thousand nested calls, which 3.12 refuses whatever the recursion limit."""
-    terms = []
-    while isinstance(node, ast.BinOp):
-        terms.append(f"{type(node.op).__name__} {_canonical(node.right)}")
-        node = node.left
-    return ",".join([_canonical(node), *reversed(terms)])
+_NOT_AS_WRITTEN = {ast.AnnAssign, ast.BinOp, ast.Delete, ast.Expr, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.Pass}
 
 
-def _fields(node: ast.AST) -> str:
-    fields = ((name, value) for name, value in ast.iter_fields(node) if name not in WITHOUT_EFFECT)
-    return _joined(f"{name}={_canonical(value)}" for name, value in fields if value is not None and value != [])
-
-
-def _block(nodes: list[Any]) -> str:
-    """A list of statements begins with its imports, as a set: isort moves and splits them, and drops the doubles."""
-    return _joined([*sorted(set(_imports(nodes))), *nodes])
-
-
-def _joined(nodes: Iterable[Any]) -> str:
-    return ",".join(filter(None, (node if isinstance(node, str) else _canonical(node) for node in nodes)))
+@cache
+def _effective_fields(kind: Any) -> tuple[str, ...]:
+    return tuple(name for name in kind._fields if name not in WITHOUT_EFFECT)
 
 
 def _is_empty_constant(node: ast.expr) -> bool:

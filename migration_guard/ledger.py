@@ -23,6 +23,13 @@ from migration_guard.turns import HAS_TURN, TURN_KEY, TurnLost
 
 MigrationKey = tuple[str, str]
 
+IS_THERE = "SELECT to_regclass('migration_guard_run') IS NOT NULL"
+KNOWN = """
+    SELECT DISTINCT ON (app, name) app, name, action, record_id, fingerprint, source_digest
+    FROM migration_guard_run WHERE outcome = 'done'
+    ORDER BY app, name, id DESC
+"""
+IS_UNFINISHED = "SELECT EXISTS (SELECT FROM migration_guard_run WHERE outcome = 'running')"
 # One statement and its own transaction. It need not be on the disk before what it announces, which is later in the log.
 BEGIN_RUN = """
     INSERT INTO migration_guard_run ({columns})
@@ -66,6 +73,12 @@ def source_of(migration: Migration) -> MigrationSource | None:
     """The module's file; None for a migration that no .py file defines."""
     path = getattr(sys.modules.get(type(migration).__module__), "__file__", None)
     return MigrationSource(Path(path)) if path and path.endswith(".py") and Path(path).is_file() else None
+
+
+def _first(connection: BaseDatabaseWrapper, query: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return bool(cursor.fetchone()[0])
 
 
 def _circumstances() -> dict[str, Any]:
@@ -193,9 +206,7 @@ class Ledger:
     @property
     def exists(self) -> bool:
         if not self._exists:
-            with self.connection.cursor() as cursor:
-                cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [Run._meta.db_table])
-                self._exists = cursor.fetchone()[0]
+            self._exists = _first(self.connection, IS_THERE)
         return self._exists
 
     def ensure_table(self) -> None:
@@ -206,13 +217,9 @@ class Ledger:
     def known(self) -> dict[MigrationKey, Known]:
         if not self.exists:
             return {}
-        rows = (
-            self.runs.filter(outcome=Outcome.DONE)
-            .order_by("app", "name", "-id")
-            .distinct("app", "name")
-            .values_list("app", "name", "action", "record_id", "fingerprint", "source_digest")
-        )
-        return {(app, name): Known(*rest) for app, name, *rest in rows}
+        with self.connection.cursor() as cursor:
+            cursor.execute(KNOWN)
+            return {(app, name): Known(*rest) for app, name, *rest in cursor.fetchall()}
 
     def partial(self) -> dict[MigrationKey, Run]:
         """The migrations of which only some operations are in the database, each with its last run."""
@@ -221,8 +228,10 @@ class Ledger:
         last = self.runs.order_by("app", "name", "-id").distinct("app", "name").values("id")
         return {run.key: run for run in self.runs.filter(id__in=last).defer("parts") if run.is_partial}
 
-    def unfinished(self) -> "models.QuerySet[Run]":
-        return self.runs.filter(outcome=Outcome.RUNNING) if self.exists else self.runs.none()
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether a run is at work, or was killed."""
+        return self.exists and _first(self.connection, IS_UNFINISHED)
 
     def fingerprint_of(self, key: MigrationKey) -> Fingerprint:
         """The parts that the last finished run of the migration kept."""
@@ -249,12 +258,11 @@ class Ledger:
         """
         run.outcome = Outcome.RUNNING
         self._complete(run)
-        fields = [field for field in Run._meta.concrete_fields if not field.primary_key]
-        values = [field.get_db_prep_save(field.pre_save(run, add=True), self.connection) for field in fields]
-        columns = ", ".join(field.attname for field in fields)
-        statement = BEGIN_RUN.format(columns=columns, values=", ".join(["%s"] * len(values)), has_turn=HAS_TURN)
+        columns = [field.attname for field in Run._meta.concrete_fields if not field.primary_key]
+        placeholders = ", ".join(["%s"] * len(columns))
+        statement = BEGIN_RUN.format(columns=", ".join(columns), values=placeholders, has_turn=HAS_TURN)
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*values, TURN_KEY])
+            cursor.execute(statement, [*(getattr(run, column) for column in columns), TURN_KEY])
             row = cursor.fetchone()
         if row is None:
             raise TurnLost
@@ -273,7 +281,9 @@ class Ledger:
 
     def settle(self) -> None:
         """Call what still says RUNNING interrupted: with the turn in hand, nothing else runs."""
-        self.unfinished().update(outcome=Outcome.INTERRUPTED, error="It was killed, or lost its connection.")
+        if self.has_unfinished:
+            error = "It was killed, or lost its connection."
+            self.runs.filter(outcome=Outcome.RUNNING).update(outcome=Outcome.INTERRUPTED, error=error)
 
     def save(self, run: Run, **changes: Any) -> None:
         """Change the row, within the transaction of what it tells about where there is one."""

@@ -79,7 +79,7 @@ class Migrating:
             return
         self._check_accepted(survey)
         survey.refuse_edits(self.accepted, renamed=not self.options["fake"])
-        if not self.options["fake"]:
+        if survey.unknown and not self.options["fake"]:
             survey.refuse_two_histories(self._pending(executor), self.accepted)
         for line in survey.describe_unknown(self.accepted):
             self.command.say(line)

@@ -52,7 +52,7 @@ class Survey:
     @property
     def has_news(self) -> bool:
         """Whether there is something to write into the ledger."""
-        return bool(self.to_adopt or self.edited_upstream or self.ledger.unfinished().exists())
+        return bool(self.to_adopt or self.edited_upstream or self.ledger.has_unfinished)
 
     def refuse_edits(self, accepted: set[MigrationKey], *, renamed: bool) -> None:
         """Raise CommandError for applied migrations whose operations are others now, or whose name is."""

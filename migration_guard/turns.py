@@ -26,6 +26,12 @@ HAS_TURN = """
     WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = pg_backend_pid()
         AND (classid::bigint << 32) | objid::bigint = %s
 """
+IS_TAKEN = """
+    SELECT EXISTS (SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 1
+            AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (classid::bigint << 32) | objid::bigint = %s)
+"""
 HOLDERS = """
     SELECT pid, coalesce(host(client_addr), 'a local socket'), coalesce(usename, '(hidden)'), application_name,
         date_trunc('second', now() - backend_start)
@@ -84,7 +90,9 @@ def _release_at_end(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 def is_taken(connection: BaseDatabaseWrapper) -> bool:
     """Whether any session, this one included, has the turn."""
-    return bool(_holders(connection))
+    with connection.cursor() as cursor:
+        cursor.execute(IS_TAKEN, [TURN_KEY])
+        return bool(cursor.fetchone()[0])
 
 
 def require_turn(connection: BaseDatabaseWrapper) -> None:
