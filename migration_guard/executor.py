@@ -1,6 +1,6 @@
 """Django's executor, with each migration recorded in the transaction that applies it and remembered in the ledger."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
 from migration_guard.console import GuardedCommand
-from migration_guard.ledger import Action, Ledger, Run
+from migration_guard.ledger import MigrationKey
 from migration_guard.patience import LockNotObtained, Patience
+from migration_guard.runs import Action, Run, RunLedger
 from migration_guard.survey import unrecorded_squashes
 from migration_guard.turns import turn
 
@@ -38,7 +39,7 @@ class GuardedExecutor(MigrationExecutor):
         connection: BaseDatabaseWrapper,
         progress_callback: Callable[..., None] | None,
         *,
-        ledger: Ledger,
+        ledger: RunLedger,
         patience: Patience,
     ) -> None:
         super().__init__(connection, progress_callback)
@@ -51,7 +52,7 @@ class GuardedExecutor(MigrationExecutor):
     def in_turn(cls, connection: BaseDatabaseWrapper, command: GuardedCommand) -> Iterator["GuardedExecutor"]:
         """Wait for the turn and hold it; then what a killed run has left is known for what it is."""
         with turn(connection, say=command.say) as session:
-            ledger = Ledger(session)
+            ledger = RunLedger(session)
             ledger.settle()
             patience = Patience.of(session, say=command.say)
             yield cls(session, command.migration_progress_callback, ledger=ledger, patience=patience)
@@ -104,6 +105,10 @@ class GuardedExecutor(MigrationExecutor):
             with transaction.atomic(using=self.connection.alias):
                 record_id = self._insert_record(migration.app_label, migration.name)
                 self.ledger.note(Run.of(migration, Action.REPLACE, record_id=record_id))
+
+    def note_pruned(self, keys: Iterable[MigrationKey]) -> None:
+        for key in sorted(keys):
+            self.ledger.note(Run.without_code(key, Action.PRUNE))
 
     def _apply_at_once(self, state: ProjectState, migration: Migration) -> ProjectState:
         states = chain([state], self._states_before_another_try())

@@ -10,10 +10,9 @@ import json
 import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 VERSION = "1"
 # Django's procedure for a squash edits these in migrations that are applied.
@@ -22,8 +21,7 @@ WITHOUT_EFFECT = {"annotation", "returns", "ctx", "kind", "type_comment", "type_
 DEEPEST_TREE = 20_000
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A piece of a migration that can differ by itself: an operation, a function, an SQL file."""
 
     name: str
@@ -31,11 +29,11 @@ class Part:
     text: str
 
 
-@dataclass(frozen=True)
 class Fingerprint:
     """The parts of a migration, in the order in which they are written."""
 
-    parts: tuple[Part, ...]
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self.parts = tuple(parts)
 
     @cached_property
     def digest(self) -> str:
@@ -56,14 +54,14 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, text: str) -> "Fingerprint":
-        return cls(tuple(Part(*part) for part in json.loads(text)))
+        return cls(Part(*part) for part in json.loads(text))
 
 
-@dataclass(frozen=True)
 class MigrationSource:
     """The module of a migration, and the SQL files below its app that the module names."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     @cached_property
     def code(self) -> bytes:
@@ -82,7 +80,7 @@ class MigrationSource:
         """Raises SyntaxError where the module is no Python."""
         with _deep_recursion():
             parts = [*_code_parts(self._tree, self.code), *(self._sql_part(sql_file) for sql_file in self.sql_files)]
-        return Fingerprint(tuple(parts))
+        return Fingerprint(parts)
 
     @cached_property
     def sql_files(self) -> list[Path]:
@@ -150,7 +148,7 @@ def _named(paths: list[Path], name: str) -> list[Path]:
 
 def _code_parts(tree: ast.Module, code: bytes) -> list[Part]:
     text, writer = _SourceText(code), _Writer()
-    parts = []
+    parts: list[Part] = []
     for node in tree.body:
         if _is_migration(node):
             parts += _migration_parts(node, text, writer)
@@ -276,7 +274,8 @@ class _Writer:
 
     def _fields(self, node: ast.AST) -> str:
         written = []
-        for name in _effective_fields(type(node)):
+        kind: Any = type(node)
+        for name in _effective_fields(kind):
             value = getattr(node, name, None)
             if value is not None and value != []:
                 written.append(f"{name}={self.write(value)}")

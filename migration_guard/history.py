@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils.timezone import is_aware, localtime
 
 from migration_guard.fingerprints import Fingerprint
-from migration_guard.ledger import Action, Ledger, Outcome, Run
+from migration_guard.runs import Action, Outcome, Run, RunLedger
 
 PAST = {
     Action.APPLY: "applied",
@@ -23,7 +23,7 @@ PAST = {
 }
 
 
-def runs(ledger: Ledger, app: str | None = None, name: str | None = None) -> "QuerySet[Run]":
+def runs(ledger: RunLedger, app: str | None = None, name: str | None = None) -> "QuerySet[Run]":
     """The rows of the ledger, oldest first; of one app, or of the migrations of it that begin with `name`."""
     if not ledger.exists:
         return ledger.runs.none()

@@ -1,27 +1,20 @@
-"""The ledger: one row for each application, or undoing, of a migration in this database; rows are never deleted."""
+"""The ledger, looked at: what it says last about each migration. What writes it is in runs.py."""
 
-import getpass
 import json
-import os
-import socket
 import sys
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.apps.registry import Apps
-from django.db import InterfaceError, OperationalError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
-from django.utils import timezone
 
-from migration_guard.conf import GuardSettings
 from migration_guard.fingerprints import Fingerprint, MigrationSource
-from migration_guard.turns import HAS_TURN, TURN_KEY, TurnLost
 
 MigrationKey = tuple[str, str]
+
+# The actions after which a migration is applied.
+LEAVE_APPLIED = {"apply", "fake apply", "adopt", "accept edit", "edited upstream", "replace"}
 
 IS_THERE = "SELECT to_regclass('migration_guard_run') IS NOT NULL"
 KNOWN = """
@@ -30,156 +23,14 @@ KNOWN = """
     ORDER BY app, name, id DESC
 """
 IS_UNFINISHED = "SELECT EXISTS (SELECT FROM migration_guard_run WHERE outcome = 'running')"
-# One statement and its own transaction. It need not be on the disk before what it announces, which is later in the log.
-BEGIN_RUN = """
-    INSERT INTO migration_guard_run ({columns})
-    SELECT {values} FROM set_config('synchronous_commit', 'off', true) WHERE EXISTS ({has_turn})
-    RETURNING id
-"""
-# The two records of an application are one statement.
-FINISH_APPLYING = """
-    WITH record AS (INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s) RETURNING id)
-    UPDATE migration_guard_run
-    SET outcome = 'done', record_id = record.id, position = operations, began_next = false, substep = 0,
-        finished_at = %s, retries = %s, longest_lock_wait = %s
-    FROM record WHERE migration_guard_run.id = %s
+REPLACED = "SELECT replaced FROM migration_guard_run WHERE replaced <> ''"
+PARTS = """
+    SELECT parts FROM migration_guard_run
+    WHERE app = %s AND name = %s AND outcome = 'done' AND parts <> '' ORDER BY id DESC LIMIT 1
 """
 
 
-class Action(models.TextChoices):
-    """What was done with a migration."""
-
-    APPLY = "apply"
-    UNDO = "undo"
-    FAKE_APPLY = "fake apply"
-    FAKE_UNDO = "fake undo"
-    ADOPT = "adopt", "found applied when the guard came"
-    ACCEPT_EDIT = "accept edit"
-    EDITED_UPSTREAM = "edited upstream"
-    REPLACE = "replace", "recorded as a squash of applied migrations"
-    PRUNE = "prune"
-
-
-class Outcome(models.TextChoices):
-    """How it ended. A run that still says RUNNING while nobody has the turn was killed: INTERRUPTED."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-def source_of(migration: Migration) -> MigrationSource | None:
-    """The module's file; None for a migration that no .py file defines."""
-    path = getattr(sys.modules.get(type(migration).__module__), "__file__", None)
-    return MigrationSource(Path(path)) if path and path.endswith(".py") and Path(path).is_file() else None
-
-
-def _first(connection: BaseDatabaseWrapper, query: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return bool(cursor.fetchone()[0])
-
-
-def _circumstances() -> dict[str, Any]:
-    return {"who": _user(), "host": socket.gethostname(), "started_at": timezone.now()}
-
-
-@cache
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
-
-
-LEAVES_APPLIED = {
-    Action.APPLY,
-    Action.FAKE_APPLY,
-    Action.ADOPT,
-    Action.ACCEPT_EDIT,
-    Action.EDITED_UPSTREAM,
-    Action.REPLACE,
-}
-
-
-class Run(models.Model):
-    """A row of the ledger. Outside the app registry, as django_migrations is: no migration makes its table."""
-
-    app = models.CharField(max_length=255)
-    name = models.CharField(max_length=255)
-    action = models.CharField(max_length=20, choices=Action)
-    outcome = models.CharField(max_length=20, choices=Outcome)
-    # The row of django_migrations that this run made. Another one there: somebody recorded it without the guard.
-    record_id = models.BigIntegerField(null=True)
-    fingerprint = models.CharField(max_length=80, blank=True)
-    source_digest = models.CharField(max_length=64, blank=True)
-    parts = models.TextField(blank=True)
-    # How many operations of the migration are in the database, counted from its first, and how many it has.
-    position = models.IntegerField(default=0)
-    operations = models.IntegerField(default=0)
-    # How many statements of the operation after them are done, and whether the next one, outside a transaction, began.
-    substep = models.IntegerField(default=0)
-    began_next = models.BooleanField(default=False)
-    # Whether the release before this migration can work on the schema after it; null where nobody said.
-    serves_previous_release = models.BooleanField(null=True)
-    replaced = models.TextField(blank=True)
-    who = models.CharField(max_length=255)
-    host = models.CharField(max_length=255)
-    release = models.CharField(max_length=255, blank=True)
-    reason = models.TextField(blank=True)
-    error = models.TextField(blank=True)
-    started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
-    retries = models.IntegerField(default=0)
-    # In seconds, sampled.
-    longest_lock_wait = models.FloatField(default=0)
-
-    class Meta:
-        apps = Apps()
-        app_label = "migration_guard"
-        db_table = "migration_guard_run"
-        indexes = [models.Index(fields=["app", "name", "id"], name="migration_guard_run_app_name")]
-
-    def __str__(self) -> str:
-        return f"{self.action} {self.app}.{self.name}: {self.outcome}"
-
-    @classmethod
-    def of(cls, migration: Migration, action: Action, **values: Any) -> "Run":
-        """A new row about a migration as its module says it now; not saved."""
-        source = source_of(migration)
-        return cls(
-            app=migration.app_label,
-            name=migration.name,
-            action=action,
-            fingerprint=source.fingerprint.digest if source else "",
-            source_digest=source.bytes_digest if source else "",
-            parts=source.fingerprint.as_json() if source else "",
-            operations=len(migration.operations),
-            replaced=json.dumps(migration.replaces) if migration.replaces else "",
-            serves_previous_release=getattr(migration, "serves_previous_release", None),
-            **_circumstances(),
-            **values,
-        )
-
-    @classmethod
-    def without_code(cls, key: MigrationKey, action: Action, **values: Any) -> "Run":
-        """A new row about a migration whose module is not here; not saved."""
-        return cls(app=key[0], name=key[1], action=action, **_circumstances(), **values)
-
-    @property
-    def key(self) -> MigrationKey:
-        return self.app, self.name
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether it broke off with some operations of a non-atomic migration in the database and some not."""
-        has_begun = self.position > 0 or self.substep > 0 or self.began_next
-        return self.outcome != Outcome.DONE and self.record_id is None and has_begun
-
-
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What the ledger says last about a migration, of what was done with it to the end."""
 
     action: str
@@ -189,152 +40,50 @@ class Known:
 
     @property
     def is_applied(self) -> bool:
-        return self.action in LEAVES_APPLIED
+        return self.action in LEAVE_APPLIED
 
 
 class Ledger:
-    """The rows of one database. What writes is called by the one process that has the turn."""
+    """The rows of one database. A database that the guard has not come to yet has none."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self._exists = False
 
     @property
-    def runs(self) -> "models.QuerySet[Run]":
-        return Run._default_manager.using(self.connection.alias)
-
-    @property
     def exists(self) -> bool:
         if not self._exists:
-            self._exists = _first(self.connection, IS_THERE)
+            ((self._exists,),) = self._rows(IS_THERE)
         return self._exists
-
-    def ensure_table(self) -> None:
-        if not self.exists:
-            with self.connection.schema_editor() as editor:
-                editor.create_model(Run)
-
-    def known(self) -> dict[MigrationKey, Known]:
-        if not self.exists:
-            return {}
-        with self.connection.cursor() as cursor:
-            cursor.execute(KNOWN)
-            return {(app, name): Known(*rest) for app, name, *rest in cursor.fetchall()}
-
-    def partial(self) -> dict[MigrationKey, Run]:
-        """The migrations of which only some operations are in the database, each with its last run."""
-        if not self.exists:
-            return {}
-        last = self.runs.order_by("app", "name", "-id").distinct("app", "name").values("id")
-        return {run.key: run for run in self.runs.filter(id__in=last).defer("parts") if run.is_partial}
 
     @property
     def has_unfinished(self) -> bool:
         """Whether a run is at work, or was killed."""
-        return self.exists and _first(self.connection, IS_UNFINISHED)
+        return self.exists and self._rows(IS_UNFINISHED) == [(True,)]
+
+    def known(self) -> dict[MigrationKey, Known]:
+        rows = self._rows(KNOWN) if self.exists else []
+        return {(app, name): Known(*rest) for app, name, *rest in rows}
 
     def fingerprint_of(self, key: MigrationKey) -> Fingerprint:
         """The parts that the last finished run of the migration kept."""
-        app, name = key
-        done = self.runs.filter(app=app, name=name, outcome=Outcome.DONE)
-        parts = done.exclude(parts="").order_by("-id").values_list("parts", flat=True).first()
-        return Fingerprint.from_json(parts or "[]")
-
-    def parts_of(self, run: Run) -> Fingerprint:
-        run.refresh_from_db(using=self.connection.alias, fields=["parts"])
-        return Fingerprint.from_json(run.parts or "[]")
+        rows = self._rows(PARTS, *key)
+        return Fingerprint.from_json(rows[0][0] if rows else "[]")
 
     def replaced(self) -> set[MigrationKey]:
         """The migrations that a squash stands for."""
-        if not self.exists:
-            return set()
-        lines = self.runs.exclude(replaced="").values_list("replaced", flat=True)
-        return {(app, name) for line in lines for app, name in json.loads(line)}
+        rows = self._rows(REPLACED) if self.exists else []
+        return {(app, name) for (line,) in rows for app, name in json.loads(line)}
 
-    def begin(self, run: Run) -> Run:
-        """Write the row before the work begins, in a transaction of its own, so that a killed run leaves a trace.
-
-        Raises TurnLost where this session has no right to begin.
-        """
-        run.outcome = Outcome.RUNNING
-        self._complete(run)
-        columns = [field.attname for field in Run._meta.concrete_fields if not field.primary_key]
-        placeholders = ", ".join(["%s"] * len(columns))
-        statement = BEGIN_RUN.format(columns=", ".join(columns), values=placeholders, has_turn=HAS_TURN)
+    def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*(getattr(run, column) for column in columns), TURN_KEY])
-            row = cursor.fetchone()
-        if row is None:
-            raise TurnLost
-        (run.pk,) = row
-        run._state.adding = False
-        return run
+            cursor.execute(query, parameters)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
-    def note(self, run: Run) -> Run:
-        """Write the row of something that is done as it is recorded."""
-        run.outcome = Outcome.DONE
-        run.finished_at = run.started_at
-        run.position = run.operations if run.action in LEAVES_APPLIED else 0
-        self._complete(run)
-        run.save(using=self.connection.alias, force_insert=True)
-        return run
 
-    def settle(self) -> None:
-        """Call what still says RUNNING interrupted: with the turn in hand, nothing else runs."""
-        if self.has_unfinished:
-            error = "It was killed, or lost its connection."
-            self.runs.filter(outcome=Outcome.RUNNING).update(outcome=Outcome.INTERRUPTED, error=error)
-
-    def save(self, run: Run, **changes: Any) -> None:
-        """Change the row, within the transaction of what it tells about where there is one."""
-        for name, value in changes.items():
-            setattr(run, name, value)
-        run.save(using=self.connection.alias, update_fields=list(changes))
-
-    def finish_applying(self, run: Run) -> None:
-        """Record the migration as applied, in django_migrations and here."""
-        now = timezone.now()
-        with self.connection.cursor() as cursor:
-            cursor.execute(FINISH_APPLYING, [run.app, run.name, now, now, run.retries, run.longest_lock_wait, run.pk])
-
-    def finish(self, run: Run) -> None:
-        """Record the end of what leaves no row of its own in django_migrations."""
-        self.save(
-            run,
-            outcome=Outcome.DONE,
-            record_id=None,
-            position=run.operations if run.action == Action.APPLY else 0,
-            began_next=False,
-            substep=0,
-            finished_at=timezone.now(),
-            retries=run.retries,
-            longest_lock_wait=run.longest_lock_wait,
-        )
-
-    def fail(self, run: Run, error: BaseException) -> None:
-        """Write why it ended, once its transaction is rolled back; a lost connection leaves it to the next run."""
-        outcome = Outcome.FAILED if isinstance(error, Exception) else Outcome.INTERRUPTED
-        if self.connection.needs_rollback:
-            return
-        with suppress(OperationalError, InterfaceError):
-            # What was set within the transaction is rolled back, and the row in the database is right about it.
-            run.refresh_from_db(using=self.connection.alias, fields=["position", "substep", "began_next", "record_id"])
-            self.save(
-                run,
-                outcome=outcome,
-                error=self._storable(f"{type(error).__name__}: {error}"),
-                finished_at=timezone.now(),
-                retries=run.retries,
-                longest_lock_wait=run.longest_lock_wait,
-            )
-
-    def _complete(self, run: Run) -> None:
-        run.release = GuardSettings.load().release
-        for name in ("who", "host", "release", "reason"):
-            setattr(run, name, self._storable(getattr(run, name))[:255])
-
-    def _storable(self, text: str) -> str:
-        """The text as a database of any encoding can keep it."""
-        encoding = self.connection.connection.info.parameter_status("server_encoding")
-        plain = text.replace("\0", "\\0")
-        return plain if encoding == "UTF8" else plain.encode("ascii", "backslashreplace").decode()
+def source_of(migration: Migration) -> MigrationSource | None:
+    """The module's file; None for a migration that no .py file defines, as one in a zip archive."""
+    module = sys.modules[type(migration).__module__]
+    is_file = isinstance(getattr(module, "__loader__", None), SourceFileLoader)
+    return MigrationSource(Path(str(module.__file__))) if is_file else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
@@ -10,12 +10,14 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.console import GuardedCommand
-from migration_guard.ledger import Action, Ledger, MigrationKey, Run
+from migration_guard.ledger import Ledger, MigrationKey
 from migration_guard.survey import Survey, unrecorded_squashes
 from migration_guard.turns import is_taken
+
+if TYPE_CHECKING:
+    from migration_guard.executor import GuardedExecutor
 
 
 class Migrating:
@@ -35,7 +37,7 @@ class Migrating:
         # The stubs know no keyword of the callback's.
         callback: Any = self.command.migration_progress_callback
         executor = MigrationExecutor(connection, callback)
-        survey = Survey.of(executor.loader, Ledger(connection))
+        survey = Survey(executor.loader, Ledger(connection))
         # Django prunes before it shows the plan.
         only_shows = self.options["plan"] and not self.options["prune"]
         if only_shows or not self._has_work(connection, executor, survey):
@@ -61,15 +63,22 @@ class Migrating:
         """In its turn: what was seen before may have changed while it waited."""
         # What it imports in turn costs more than all else there is to do when there is nothing to do.
         from migration_guard.executor import GuardedExecutor  # noqa: PLC0415
+        from migration_guard.news import record  # noqa: PLC0415
 
         with GuardedExecutor.in_turn(connection, self.command) as executor:
-            survey = Survey.of(executor.loader, executor.ledger)
+            survey = Survey(executor.loader, executor.ledger)
             self._compare(executor, survey)
             executor.ledger.ensure_table()
             with executor.patience.at_work(), executing_with(executor):
-                survey.record(self.accepted, self.options["reason"], self.command.say)
+                record(
+                    survey,
+                    executor.ledger,
+                    accepted=self.accepted,
+                    reason=self.options["reason"],
+                    say=self.command.say,
+                )
                 if self.options["prune"]:
-                    self._prune(executor.connection, executor.ledger)
+                    self._prune(executor)
                 else:
                     self.as_django()
 
@@ -81,8 +90,12 @@ class Migrating:
         survey.refuse_edits(self.accepted, renamed=not self.options["fake"])
         if survey.unknown and not self.options["fake"]:
             survey.refuse_two_histories(self._pending(executor), self.accepted)
-        for line in survey.describe_unknown(self.accepted):
-            self.command.say(line)
+        if unknown := set(survey.unknown) - self.accepted:
+            from migration_guard.news import describe_unknown  # noqa: PLC0415  # as in _migrate
+            from migration_guard.runs import RunLedger  # noqa: PLC0415
+
+            for line in describe_unknown(unknown, RunLedger(survey.ledger.connection)):
+                self.command.say(line)
 
     def _check_accepted(self, survey: Survey) -> None:
         if self.accepted and not self.options["reason"].strip():
@@ -99,14 +112,12 @@ class Migrating:
         leaves = [key for key in executor.loader.graph.leaf_nodes() if label in {None, key[0]}]
         return [migration for migration, _ in executor.migration_plan(leaves)]
 
-    def _prune(self, connection: BaseDatabaseWrapper, ledger: Ledger) -> None:
+    def _prune(self, executor: "GuardedExecutor") -> None:
         """Django deletes the rows of what is no longer in the code; the ledger keeps that it did."""
-        recorder = MigrationRecorder(connection)
-        with transaction.atomic(using=connection.alias):
-            before = recorder.applied_migrations()
+        with transaction.atomic(using=executor.connection.alias):
+            before = executor.recorder.applied_migrations()
             self.as_django()
-            for key in sorted(before.keys() - recorder.applied_migrations().keys()):
-                ledger.note(Run.without_code(key, Action.PRUNE))
+            executor.note_pruned(before.keys() - executor.recorder.applied_migrations().keys())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from django.db.migrations.state import ProjectState
 from migration_guard.console import GuardedCommand
 from migration_guard.executor import GuardedExecutor, key_of
 from migration_guard.ledger import MigrationKey
+from migration_guard.news import record
 from migration_guard.survey import Survey
 
 
@@ -150,9 +151,10 @@ class RollbackPlan:
 
 def undo(plan: RollbackPlan, command: GuardedCommand) -> None:
     """Undo the plan in the turn that its executor holds, after the comparison that `migrate` makes too."""
-    survey = Survey.of(plan.loader, plan.executor.ledger)
+    ledger = plan.executor.ledger
+    survey = Survey(plan.loader, ledger)
     survey.refuse_edits(set(), renamed=False)
-    plan.executor.ledger.ensure_table()
+    ledger.ensure_table()
     with plan.executor.patience.at_work():
-        survey.record(set(), "", command.say)
+        record(survey, ledger, accepted=set(), reason="", say=command.say)
         plan.execute(command)

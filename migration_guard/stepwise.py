@@ -11,7 +11,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from migration_guard.executor import GuardedExecutor, key_of, run_deferred
-from migration_guard.ledger import Action, Run, source_of
+from migration_guard.ledger import source_of
+from migration_guard.runs import Action, Run
 from migration_guard.steps import Step, refuses_transactions, steps_backwards, steps_forwards
 from migration_guard.turns import require_turn
 

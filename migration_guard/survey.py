@@ -1,53 +1,48 @@
 """What the code, the database and the ledger say about the same migrations, and where they differ."""
 
-from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Container
 from textwrap import indent
 from typing import Any
 
-from django.apps import apps
 from django.core.management.base import CommandError
-from django.db import transaction
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.conf import GuardSettings
 from migration_guard.fingerprints import VERSION, MigrationSource, describe_difference
-from migration_guard.ledger import Action, Known, Ledger, MigrationKey, Outcome, Run, source_of
+from migration_guard.ledger import Known, Ledger, MigrationKey, source_of
 
 
-@dataclass
 class Survey:
     """The differences, found without writing anything."""
 
-    ledger: Ledger
-    known: dict[MigrationKey, Known]
-    # Applied without the guard: its row in django_migrations is none that the guard made.
-    to_adopt: dict[MigrationKey, int] = field(default_factory=dict)
-    edited: dict[MigrationKey, MigrationSource] = field(default_factory=dict)
-    edited_upstream: dict[MigrationKey, MigrationSource] = field(default_factory=dict)
-    # Applied here by the guard, and not in this code.
-    unknown: list[MigrationKey] = field(default_factory=list)
-    # New names of applied migrations, each with the name that it was applied under.
-    renamed: dict[MigrationKey, MigrationKey] = field(default_factory=dict)
-    # Other bytes, the same fingerprint: parsed each time until the new bytes are noted.
-    reformatted: dict[MigrationKey, MigrationSource] = field(default_factory=dict)
-    on_disk: dict[MigrationKey, Migration] = field(default_factory=dict)
+    def __init__(self, loader: MigrationLoader, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.known = ledger.known()
+        self.on_disk = loader.disk_migrations or {}
+        # Applied without the guard: its row in django_migrations is none that the guard made.
+        self.to_adopt: dict[MigrationKey, int] = {}
+        self.edited: dict[MigrationKey, MigrationSource] = {}
+        self.edited_upstream: dict[MigrationKey, MigrationSource] = {}
+        # Applied here by the guard, and not in this code.
+        self.unknown: list[MigrationKey] = []
+        # New names of applied migrations, each with the name that it was applied under.
+        self.renamed: dict[MigrationKey, MigrationKey] = {}
+        # Other bytes, the same fingerprint: parsed each time until the new bytes are noted.
+        self.reformatted: dict[MigrationKey, MigrationSource] = {}
+        self._find_differences(loader)
 
-    @classmethod
-    def of(cls, loader: MigrationLoader, ledger: Ledger) -> "Survey":
-        survey = cls(ledger, ledger.known(), on_disk=loader.disk_migrations or {})
+    def _find_differences(self, loader: MigrationLoader) -> None:
         # The loader does not tell the row of a squash.
         rows: dict[MigrationKey, Any] = (
             recorder_of(loader).applied_migrations() if loader.replacements else loader.applied_migrations
         )
         applied = {key: row.pk for key, row in rows.items()}
         for key, record_id in applied.items():
-            survey._compare(key, record_id)
-        survey._forget_replaced(loader)
-        survey._find_renamed(applied)
-        return survey
+            self._compare(key, record_id)
+        self._forget_replaced(loader)
+        self._find_renamed(applied)
 
     @property
     def has_news(self) -> bool:
@@ -73,53 +68,6 @@ class Survey:
                 f"has its text), or say that it is to be forgotten: migrate --accept-edited {app} NAME --reason '...'",
                 returncode=2,
             )
-
-    def describe_unknown(self, accepted: set[MigrationKey]) -> Iterator[str]:
-        """What an older release has to know of a newer database; raises CommandError where it must not start.
-
-        An app that this code does not have at all is told of only where it refuses: it may have been taken out.
-        """
-        installed = {config.label for config in apps.get_app_configs()}
-        runs = self.ledger.runs.filter(outcome=Outcome.DONE).defer("parts")
-        for app, name in sorted(set(self.unknown) - accepted):
-            run = runs.filter(app=app, name=name).order_by("-id")[0]
-            if app not in installed and run.serves_previous_release is not False:
-                continue
-            told = (
-                f"{app}.{name} is applied in this database ({run.finished_at:%Y-%m-%d %H:%M}, by {run.who}@{run.host}"
-            )
-            told += f", release {run.release})" if run.release else ")"
-            if run.serves_previous_release is False:
-                raise CommandError(
-                    f"{told} and not known to this code, which it is declared not to serve (serves_previous_release = "
-                    "False). This release must not start on it: deploy one that has the migration, or undo it with "
-                    f"that release: rollback {app} NAME_BEFORE_IT",
-                    returncode=2,
-                )
-            serves = "declared to serve this code" if run.serves_previous_release else "not declared to serve this code"
-            yield f"{told} and not known to this code: {serves}."
-
-    def record(self, accepted: set[MigrationKey], reason: str, say: Callable[[str], None]) -> None:
-        """Write the news into the ledger; the turn is held."""
-        with transaction.atomic(using=self.ledger.connection.alias):
-            for key, record_id in self.to_adopt.items():
-                self.ledger.note(self._run(key, Action.ADOPT, record_id=record_id))
-        if self.to_adopt:
-            say(f"Adopted {len(self.to_adopt)} migrations that were applied without the guard.")
-        for key in self.edited_upstream:
-            self.ledger.note(self._run(key, Action.EDITED_UPSTREAM, record_id=self.known[key].record_id))
-            say(f"{key[0]}.{key[1]} was edited by its package after it was applied here; recorded.")
-        for (app, name), source in self.reformatted.items():
-            self.ledger.runs.filter(app=app, name=name, fingerprint=source.fingerprint.digest).update(
-                source_digest=source.bytes_digest
-            )
-        for key in sorted(accepted):
-            self.ledger.note(self._run(key, Action.ACCEPT_EDIT, record_id=self.known[key].record_id, reason=reason))
-            say(f"Accepted {key[0]}.{key[1]} as it is now: {reason}")
-
-    def _run(self, key: MigrationKey, action: Action, **values: object) -> Run:
-        migration = self.on_disk.get(key)
-        return Run.of(migration, action, **values) if migration else Run.without_code(key, action, **values)
 
     def _compare(self, key: MigrationKey, record_id: int) -> None:
         known, migration = self.known.get(key), self.on_disk.get(key)

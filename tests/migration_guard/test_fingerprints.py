@@ -16,6 +16,7 @@ import pytest
 
 from migration_guard import fingerprints
 from migration_guard.fingerprints import Fingerprint, MigrationSource, describe_difference
+from tests.packages import download
 from tests.project import CHECKOUT
 
 MIGRATION = '''"""Every item gets its price."""
@@ -392,7 +393,7 @@ def test_sql_file_that_is_no_utf_8_has_a_fingerprint(tmp_path: Path) -> None:
     after = MigrationSource(migration.path).fingerprint
 
     assert after.digest != before.digest
-    assert Fingerprint.from_json(after.as_json()) == after
+    assert Fingerprint.from_json(after.as_json()).parts == after.parts
 
 
 @pytest.mark.parametrize("terms", [400, 1_000, 2_500])
@@ -426,7 +427,7 @@ def test_fingerprint_is_kept_in_ascii_and_read_back(tmp_path: Path) -> None:
     text = kept.as_json()
 
     assert text.isascii()
-    assert Fingerprint.from_json(text) == kept
+    assert Fingerprint.from_json(text).parts == kept.parts
     assert "😀 Ördër" in kept.parts[-1].text
 
 
@@ -507,10 +508,7 @@ def test_migrations_of_real_projects_are_told_apart_and_keep_their_fingerprints_
 
 def migrations_of(package: str, folder: Path) -> Iterator[Path]:
     """Download the package's newest wheel and unpack its migrations alone."""
-    pip = [sys.executable, "-m", "pip"] if output_of(sys.executable, "-m", "pip", "--version") else ["uvx", "pip"]
-    wheel_only = ["--no-deps", "--only-binary=:all:", "--python-version=3.13", f"--dest={folder / 'wheels'}"]
-    subprocess.run([*pip, "download", *wheel_only, package], check=True, capture_output=True, timeout=300)
-    (wheel,) = (folder / "wheels").glob(f"{package}-*.whl")
+    (wheel,) = download(package, folder / "wheels", "--only-binary=:all:", "--python-version=3.13")
     with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as archive:
         for name in archive.namelist():
             if "/migrations/" in name and name.endswith(".py") and b"class Migration(" in archive.read(name):

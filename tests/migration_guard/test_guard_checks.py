@@ -6,6 +6,8 @@ import pytest
 
 from tests.migration_guard.stranger import Stranger
 
+pytestmark = pytest.mark.endurance
+
 WRONG = [
     ("['shop']", "guard.E001"),
     ("None", "guard.E001"),

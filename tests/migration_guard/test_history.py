@@ -11,6 +11,8 @@ import pytest
 from tests.migration_guard.stranger import Stranger
 from tests.programs import managing
 
+pytestmark = pytest.mark.endurance
+
 ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 WHEN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
 KEYS = {

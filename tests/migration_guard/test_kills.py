@@ -16,6 +16,8 @@ from tests.migration_guard.stranger import Stranger, begin, stranger
 from tests.project import environment_of
 from tests.server import another_server
 
+pytestmark = pytest.mark.endurance
+
 # Fails when another session is at work in a migration: what a killed process left must be over before the next begins.
 ALONE = (
     "DO $$ BEGIN IF NOT pg_try_advisory_xact_lock(4711) THEN RAISE 'another migration is at work'; END IF; "
@@ -119,7 +121,6 @@ def test_plan_survives_a_few_kills(shop: Stranger, undisturbed: tuple[object, ..
     assert "No migrations to apply" in shop.manage("migrate").stdout
 
 
-@pytest.mark.endurance
 def test_plan_survives_two_hundred_kills(tmp_path: Path, undisturbed: tuple[object, ...]) -> None:
     chance = random.Random(int(os.environ.get("KILL_SEED", "20261123")))
     killed = 0

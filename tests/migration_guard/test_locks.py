@@ -16,6 +16,8 @@ from tests.programs import managing
 from tests.project import environment_of
 from tests.server import another_server
 
+pytestmark = pytest.mark.endurance
+
 ADD_COLUMN = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 WAITS = """
     SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -223,7 +225,6 @@ def test_statement_of_a_python_step_outside_a_transaction_is_tried_again(migrate
         assert migrate.wait() == 0
 
 
-@pytest.mark.endurance
 def test_vacuum_against_wraparound_is_recognised(tmp_path: Path) -> None:
     with another_server(["autovacuum_naptime=1s", "fsync=off"]) as server:
         project = begin(tmp_path / "shop", environment_of(server.address))

@@ -13,6 +13,8 @@ from tests.migration_guard.stranger import Stranger, begin
 from tests.programs import Program, managing
 from tests.project import CHECKOUT, DROP_DATABASE, Project, database_environment
 
+pytestmark = pytest.mark.endurance
+
 CREATE_LATIN1 = sql.SQL("CREATE DATABASE {database} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
 ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 ADD_INDEX = "AddIndexConcurrently('Item', models.Index(fields=['name'], name='item_name'))"

@@ -12,6 +12,8 @@ import pytest
 
 from tests.migration_guard.stranger import Stranger
 
+pytestmark = pytest.mark.endurance
+
 ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 ADD_W = "migrations.AddField('Item', 'w', models.IntegerField(null=True))"
 ADD_TAGS = "migrations.AddField('Item', 'tags', models.ManyToManyField('shop.Tag'))"

@@ -10,6 +10,8 @@ import pytest
 
 from tests.migration_guard.stranger import Stranger
 
+pytestmark = pytest.mark.endurance
+
 INDEX = "AddIndexConcurrently('Item', models.Index(fields=['name'], name='item_name'))"
 ADD_COLUMN = "migrations.AddField('Item', 'v', models.IntegerField(default=0))"
 INSERT = "migrations.RunSQL(\"INSERT INTO shop_item (name) VALUES ('a'), ('a')\", \"DELETE FROM shop_item\")"

@@ -8,6 +8,8 @@ import pytest
 from tests.migration_guard.stranger import Stranger
 from tests.programs import managing
 
+pytestmark = pytest.mark.endurance
+
 INDEX = "AddIndexConcurrently('Item', models.Index(fields=['name'], name='item_name'))"
 INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
 TURN = "SELECT pg_advisory_lock(('x' || encode('migguard', 'hex'))::bit(64)::bigint)"
@@ -49,7 +51,6 @@ def test_of_several_processes_one_applies(shop: Stranger) -> None:
     assert shop.sql(INVALID) == [(0,)]
 
 
-@pytest.mark.endurance
 @pytest.mark.parametrize("applied_before", ["nothing", "half"])
 def test_of_twenty_processes_one_applies(shop: Stranger, applied_before: str) -> None:
     shop.configure("INSTALLED_APPS += ['django.contrib.contenttypes', 'django.contrib.auth']")

@@ -6,7 +6,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from migration_guard.connections import require_postgresql
 from migration_guard.history import as_data, describe, runs
-from migration_guard.ledger import Ledger
+from migration_guard.runs import RunLedger
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         app, name = options["app_label"], options["migration_name"]
         connection = connections[options["database"]]
         require_postgresql(connection)
-        found = runs(Ledger(connection), app, name)
+        found = runs(RunLedger(connection), app, name)
         if options["json"]:
             self.stdout.write(json.dumps([as_data(run, with_parts=bool(name)) for run in found], indent=2))
             return

@@ -8,10 +8,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from migration_guard.connections import TransactionPooling, require_postgresql
 from migration_guard.console import GuardedCommand
 from migration_guard.executor import GuardedExecutor
-from migration_guard.ledger import Ledger
 from migration_guard.losses import Losses
 from migration_guard.patience import Patience
 from migration_guard.rollback import RollbackPlan, undo
+from migration_guard.runs import RunLedger
 from migration_guard.turns import TurnLost
 
 
@@ -35,7 +35,7 @@ class Command(GuardedCommand):
         connection = connections[options["database"]]
         require_postgresql(connection)
         patience = Patience(connection, say=self.say)
-        plan = self._plan(GuardedExecutor(connection, None, ledger=Ledger(connection), patience=patience), options)
+        plan = self._plan(GuardedExecutor(connection, None, ledger=RunLedger(connection), patience=patience), options)
         if not plan.migrations:
             self.stdout.write("Nothing to undo.")
             return
