@@ -153,10 +153,10 @@ class GuardedExecutor(MigrationExecutor):
     @contextmanager
     def running(self, migration: Migration, action: Action, **progress: Any) -> Iterator[Run]:
         """A row of the ledger around the work: begun before it, and told how it ended where it fails."""
-        self.patience.begin()
         run = self.ledger.begin(Run.of(migration, action, record_id=self._record_id(migration, action), **progress))
         try:
-            yield run
+            with self.patience.bounding():
+                yield run
         except BaseException as error:
             self._note_patience(run)
             self.ledger.fail(run, error)

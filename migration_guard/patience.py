@@ -54,6 +54,7 @@ class Patience:
         self._timeout = settings.LOCK_TIMEOUT
         self._budget = settings.LOCK_BUDGET
         self._say = say
+        self._is_bounding = False
         self._session_timeout = 0.0
         self._local_timeout: float | None = None
         self._transaction: object = None
@@ -72,9 +73,8 @@ class Patience:
         if self.connection in _at_work:
             yield
             return
+        self._execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = 0")
         _at_work[self.connection] = self
-        self._execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
-        self._bound_session(self._timeout)
         self._watcher = Watcher(self.connection, budget=self._timeout, say=self._say)
         try:
             with self.connection.execute_wrapper(self._bounded):
@@ -88,13 +88,19 @@ class Patience:
 
     @property
     def longest_wait(self) -> float:
-        """Seconds of the longest lock wait since `begin`."""
+        """Seconds of the longest lock wait of the migration."""
         return self._watcher.longest
 
-    def begin(self) -> None:
-        """Count retries and the longest wait anew: another migration begins."""
+    @contextmanager
+    def bounding(self) -> Iterator[None]:
+        """One migration: count its retries and its longest wait, and bound its statements; signal handlers wait."""
+        was_bounding, self._is_bounding = self._is_bounding, True
         self.retries = 0
         self._watcher.longest = 0.0
+        try:
+            yield
+        finally:
+            self._is_bounding = was_bounding
 
     def transaction(self, work: Callable[[], T], what: str) -> T:
         """Run `work`, which opens one transaction and commits it, until it gets its locks; `what` names it."""
@@ -151,8 +157,10 @@ class Patience:
             self._bound_transaction(text)
         elif statement := ConcurrentStatement.parse(text):
             self._bound_session(self._timeout if statement.detaches else 0)
+        elif not self._is_bounding or validates(text):
+            self._bound_session(0)
         else:
-            self._bound_session(0 if validates(text) else self._timeout)
+            self._bound_session(self._timeout)
             return self._until_locked(lambda: execute(sql, params, many, context), "A statement", armed=False)
         return execute(sql, params, many, context)
 
@@ -170,7 +178,7 @@ class Patience:
             self._is_harmless = True
             self._watcher.begin_transaction()
         self._is_harmless = self._is_harmless and validates(text)
-        seconds = 0 if self._is_harmless else self._watcher.left
+        seconds = self._watcher.left if self._is_bounding and not self._is_harmless else 0
         in_force = self._session_timeout if self._local_timeout is None else self._local_timeout
         if seconds != in_force:
             self._execute(f"SET LOCAL lock_timeout = {max(round(seconds * 1000), 1) if seconds else 0}")

@@ -255,3 +255,21 @@ def begin_vacuum_against_wraparound(project: Stranger) -> None:
     while not project.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE '%shop_item (to prevent wraparound)'"):
         assert time.monotonic() < deadline, "no vacuum came"
         time.sleep(0.2)
+
+
+def test_signal_handlers_wait_as_in_django(migrated: Stranger) -> None:
+    """The migrations are applied by then; what runs after them is no reason to call that a failure."""
+    migrated.configure("INSTALLED_APPS += ['django.contrib.contenttypes', 'django.contrib.auth']")
+    migrated.manage("migrate")
+    migrated.operations(
+        "0002_order", "migrations.CreateModel('Order', fields=[('id', models.BigAutoField(primary_key=True))])"
+    )
+
+    with migrated.connect() as holder, managing(migrated, "migrate") as migrate:
+        holder.autocommit = False
+        holder.execute("LOCK TABLE django_content_type IN SHARE MODE")
+        until_it_waits(migrated)
+        time.sleep(1)
+        holder.rollback()
+
+        assert migrate.wait() == 0
