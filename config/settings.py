@@ -90,7 +90,7 @@ if SERVING:
     # A request that gets no connection within 2 s fails with the pool's error instead of hanging.
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": BACKEND_THREADS, "timeout": 2}
 
-# max_migration.txt is for git and for whoever merges: tests/test_migrations.py checks it, a start does not depend on it.
+# max_migration.txt is for git and for who merges: tests/test_migrations.py checks it, no start depends on it.
 SILENCED_SYSTEM_CHECKS = [f"dlm.E{number:03}" for number in range(1, 6)]
 MIGRATION_GUARD = {"RELEASE": env.str("RELEASE", "")}
 
