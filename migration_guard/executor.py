@@ -1,8 +1,8 @@
 """Django's executor, with each migration recorded in the transaction that applies it and remembered in the ledger."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -45,6 +45,9 @@ class GuardedExecutor(MigrationExecutor):
         super().__init__(connection, progress_callback)
         self.ledger = ledger
         self.patience = patience
+        # Each migration that is to be applied with the one after it, and the row of the latter, once it is written.
+        self._following: dict[Migration, Migration] = {}
+        self._announced: Run | None = None
         self.partial = {key: run for key, run in ledger.partial().items() if key not in self.loader.applied_migrations}
 
     @classmethod
@@ -64,6 +67,21 @@ class GuardedExecutor(MigrationExecutor):
             on_disk = self.loader.disk_migrations or {}
             applied |= {key: on_disk[key] for key in self.partial.keys() & on_disk.keys()}
         return super().migration_plan(targets, clean_start=clean_start)
+
+    def migrate(
+        self,
+        targets: Any,
+        plan: Sequence[tuple[Migration, bool]] | None = None,
+        state: ProjectState | None = None,
+        fake: bool = False,  # noqa: FBT001, FBT002  # Django's
+        fake_initial: bool = False,  # noqa: FBT001, FBT002  # Django's
+    ) -> ProjectState:
+        if plan and not fake and not fake_initial:
+            full_plan = self.migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
+            pending = {migration for migration, backwards in plan if not backwards}
+            self._following = dict(pairwise(migration for migration, _ in full_plan if migration in pending))
+        after: ProjectState = super().migrate(targets, plan, state, fake, fake_initial)
+        return after
 
     def apply_migration(
         self,
@@ -112,16 +130,26 @@ class GuardedExecutor(MigrationExecutor):
 
     def _apply_at_once(self, state: ProjectState, migration: Migration) -> ProjectState:
         states = chain([state], self._states_before_another_try())
+        following = self._run_after(migration)
 
         def work() -> ProjectState:
             with self.connection.schema_editor(atomic=True) as editor:
                 after = migration.apply(next(states), editor)
                 run_deferred(editor)
-                self.finish_applying(run, migration)
+                self.finish_applying(run, migration, following)
             return after
 
         with self.running(migration, Action.APPLY) as run:
-            return self.patience.transaction(work, f"{migration}")
+            after = self.patience.transaction(work, f"{migration}")
+        self._announced = following
+        return after
+
+    def _run_after(self, migration: Migration) -> Run | None:
+        """The row of the next migration, to begin with the end of this one: that saves a transaction for each."""
+        following = self._following.get(migration)
+        if following is None or not following.atomic or migration.replaces or key_of(following) in self.partial:
+            return None
+        return Run.of(following, Action.APPLY)
 
     def applied_state(self) -> ProjectState:
         """The state that the applied migrations make."""
@@ -153,7 +181,11 @@ class GuardedExecutor(MigrationExecutor):
     @contextmanager
     def running(self, migration: Migration, action: Action, **progress: Any) -> Iterator[Run]:
         """A row of the ledger around the work: begun before it, and told how it ended where it fails."""
-        run = self.ledger.begin(Run.of(migration, action, record_id=self._record_id(migration, action), **progress))
+        announced, self._announced = self._announced, None
+        if announced and announced.pk and announced.key == key_of(migration):
+            run = announced
+        else:
+            run = self.ledger.begin(Run.of(migration, action, record_id=self._record_id(migration, action), **progress))
         try:
             with self.patience.bounding():
                 yield run
@@ -171,13 +203,13 @@ class GuardedExecutor(MigrationExecutor):
         rows = self.recorder.migration_qs.filter(app=migration.app_label, name=migration.name)
         return rows.values_list("id", flat=True).first()
 
-    def finish_applying(self, run: Run, migration: Migration) -> None:
+    def finish_applying(self, run: Run, migration: Migration, following: Run | None = None) -> None:
         self._note_patience(run)
         if migration.replaces:
             self._record(migration)
             self.ledger.finish(run)
         else:
-            self.ledger.finish_applying(run)
+            self.ledger.finish_applying(run, following)
 
     def finish_undoing(self, run: Run, migration: Migration) -> None:
         self._note_patience(run)

@@ -24,14 +24,19 @@ BEGIN_RUN = """
     SELECT {values} FROM set_config('synchronous_commit', 'off', true) WHERE EXISTS ({has_turn})
     RETURNING id
 """
-# The two records of an application are one statement.
-FINISH_APPLYING = """
-    WITH record AS (INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s) RETURNING id)
+# The two records of an application are one statement, and with them the beginning of the next one.
+RECORD = "WITH record AS (INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s) RETURNING id)"
+FINISH = """
     UPDATE migration_guard_run
     SET outcome = 'done', record_id = record.id, position = operations, began_next = false, substep = 0,
         finished_at = %s, retries = %s, longest_lock_wait = %s
     FROM record WHERE migration_guard_run.id = %s
 """
+BEGIN_FOLLOWING = f"""
+    {RECORD}, finished AS ({FINISH})
+    INSERT INTO migration_guard_run ({{columns}}) SELECT {{values}} WHERE EXISTS ({{has_turn}})
+    RETURNING id
+"""  # constants
 
 
 class Action(models.TextChoices):
@@ -160,19 +165,23 @@ class RunLedger(Ledger):
 
         Raises TurnLost where this session has no right to begin.
         """
+        self._begin(run, BEGIN_RUN)
+        if run.pk is None:
+            raise TurnLost
+        return run
+
+    def _begin(self, run: Run, statement: str, *parameters: Any) -> None:
+        """Write the row by a statement that has a place for it; it gets its id where the turn is still held."""
         run.outcome = Outcome.RUNNING
         self._complete(run)
         columns = [field.attname for field in Run._meta.concrete_fields if not field.primary_key]
-        placeholders = ", ".join(["%s"] * len(columns))
-        statement = BEGIN_RUN.format(columns=", ".join(columns), values=placeholders, has_turn=HAS_TURN)
+        places = ", ".join(["%s"] * len(columns))
+        filled = statement.format(columns=", ".join(columns), values=places, has_turn=HAS_TURN)
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*(getattr(run, column) for column in columns), TURN_KEY])
+            cursor.execute(filled, [*parameters, *(getattr(run, column) for column in columns), TURN_KEY])
             row = cursor.fetchone()
-        if row is None:
-            raise TurnLost
-        (run.pk,) = row
+        run.pk = row[0] if row else None
         run._state.adding = False
-        return run
 
     def note(self, run: Run) -> Run:
         """Write the row of something that is done as it is recorded."""
@@ -195,11 +204,15 @@ class RunLedger(Ledger):
             setattr(run, name, value)
         run.save(using=self.connection.alias, update_fields=list(changes))
 
-    def finish_applying(self, run: Run) -> None:
-        """Record the migration as applied, in django_migrations and here."""
+    def finish_applying(self, run: Run, following: Run | None = None) -> None:
+        """Record the migration as applied, in django_migrations and here, and begin the row of the following one."""
         now = timezone.now()
+        finished = [run.app, run.name, now, now, run.retries, run.longest_lock_wait, run.pk]
+        if following:
+            self._begin(following, BEGIN_FOLLOWING, *finished)
+            return
         with self.connection.cursor() as cursor:
-            cursor.execute(FINISH_APPLYING, [run.app, run.name, now, now, run.retries, run.longest_lock_wait, run.pk])
+            cursor.execute(RECORD + FINISH, finished)
 
     def finish(self, run: Run) -> None:
         """Record the end of what leaves no row of its own in django_migrations."""

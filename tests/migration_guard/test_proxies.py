@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -35,17 +37,18 @@ def pgbouncer(project: Stranger, mode: str, size: int) -> Iterator[int]:
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     assert program, "These tests need PgBouncer: apt-get install pgbouncer"
     port = free_port()
-    configuration = project.write("pgbouncer.ini", CONFIGURATION.format(port=port, mode=mode, size=size, **project.env))
-    for folder in [project.path, *project.path.parents[:3]]:
-        folder.chmod(0o755)
-    configuration.chmod(0o644)
     user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
-    with subprocess.Popen([program, "-q", configuration], user=user, group=user and "nogroup") as process:
-        try:
-            until_it_answers(project, port)
-            yield port
-        finally:
-            process.terminate()
+    with tempfile.NamedTemporaryFile("w", suffix=".ini") as configuration:
+        configuration.write(CONFIGURATION.format(port=port, mode=mode, size=size, **project.env))
+        configuration.flush()
+        # It reads the file as the user that it runs as.
+        Path(configuration.name).chmod(0o644)
+        with subprocess.Popen([program, "-q", configuration.name], user=user, group=user and "nogroup") as process:
+            try:
+                until_it_answers(project, port)
+                yield port
+            finally:
+                process.terminate()
 
 
 def until_it_answers(project: Stranger, port: int) -> None:
