@@ -22,6 +22,8 @@ from migration_guard.turns import turn
 if TYPE_CHECKING:
     from migration_guard.stepwise import Stepwise
 
+SCHEMA_OPERATIONS = {"django.db.migrations.operations.models", "django.db.migrations.operations.fields"}
+
 Plan = list[tuple[Migration, bool]]
 
 
@@ -209,7 +211,9 @@ class GuardedExecutor(MigrationExecutor):
             self._record(migration)
             self.ledger.finish(run)
         else:
-            self.ledger.finish_applying(run, following)
+            # Changes of models and fields release no lock; code and SQL may.
+            has_turn = all(type(operation).__module__ in SCHEMA_OPERATIONS for operation in migration.operations)
+            self.ledger.finish_applying(run, following, has_turn=has_turn)
 
     def finish_undoing(self, run: Run, migration: Migration) -> None:
         self._note_patience(run)

@@ -95,6 +95,8 @@ class Patience:
     def bounding(self) -> Iterator[None]:
         """One migration: count its retries and its longest wait, and bound its statements; signal handlers wait."""
         was_bounding, self._is_bounding = self._is_bounding, True
+        if not self.connection.in_atomic_block:
+            self._bound_session(self._timeout)
         self.retries = 0
         self._watcher.longest = 0.0
         try:

@@ -21,7 +21,7 @@ from migration_guard.turns import HAS_TURN, TURN_KEY, TurnLost
 # One statement and its own transaction. It need not be on the disk before what it announces, which is later in the log.
 BEGIN_RUN = """
     INSERT INTO migration_guard_run ({columns})
-    SELECT {values} FROM set_config('synchronous_commit', 'off', true) WHERE EXISTS ({has_turn})
+    SELECT {values} FROM set_config('synchronous_commit', 'off', true) WHERE %s OR EXISTS ({has_turn})
     RETURNING id
 """
 # The two records of an application are one statement, and with them the beginning of the next one.
@@ -34,7 +34,7 @@ FINISH = """
 """
 BEGIN_FOLLOWING = f"""
     {RECORD}, finished AS ({FINISH})
-    INSERT INTO migration_guard_run ({{columns}}) SELECT {{values}} WHERE EXISTS ({{has_turn}})
+    INSERT INTO migration_guard_run ({{columns}}) SELECT {{values}} WHERE %s OR EXISTS ({{has_turn}})
     RETURNING id
 """  # constants
 
@@ -165,20 +165,23 @@ class RunLedger(Ledger):
 
         Raises TurnLost where this session has no right to begin.
         """
-        self._begin(run, BEGIN_RUN)
+        self._begin(run, BEGIN_RUN, has_turn=False)
         if run.pk is None:
             raise TurnLost
         return run
 
-    def _begin(self, run: Run, statement: str, *parameters: Any) -> None:
-        """Write the row by a statement that has a place for it; it gets its id where the turn is still held."""
+    def _begin(self, run: Run, statement: str, *parameters: Any, has_turn: bool) -> None:
+        """Write the row by a statement that has a place for it; it gets its id where the turn is still held.
+
+        `has_turn` says that this is known; to ask the server takes as long as all the rest.
+        """
         run.outcome = Outcome.RUNNING
         self._complete(run)
         columns = [field.attname for field in Run._meta.concrete_fields if not field.primary_key]
         places = ", ".join(["%s"] * len(columns))
         filled = statement.format(columns=", ".join(columns), values=places, has_turn=HAS_TURN)
         with self.connection.cursor() as cursor:
-            cursor.execute(filled, [*parameters, *(getattr(run, column) for column in columns), TURN_KEY])
+            cursor.execute(filled, [*parameters, *(getattr(run, column) for column in columns), has_turn, TURN_KEY])
             row = cursor.fetchone()
         run.pk = row[0] if row else None
         run._state.adding = False
@@ -204,12 +207,12 @@ class RunLedger(Ledger):
             setattr(run, name, value)
         run.save(using=self.connection.alias, update_fields=list(changes))
 
-    def finish_applying(self, run: Run, following: Run | None = None) -> None:
+    def finish_applying(self, run: Run, following: Run | None = None, *, has_turn: bool = False) -> None:
         """Record the migration as applied, in django_migrations and here, and begin the row of the following one."""
         now = timezone.now()
         finished = [run.app, run.name, now, now, run.retries, run.longest_lock_wait, run.pk]
         if following:
-            self._begin(following, BEGIN_FOLLOWING, *finished)
+            self._begin(following, BEGIN_FOLLOWING, *finished, has_turn=has_turn)
             return
         with self.connection.cursor() as cursor:
             cursor.execute(RECORD + FINISH, finished)

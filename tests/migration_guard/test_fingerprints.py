@@ -508,7 +508,7 @@ def test_migrations_of_real_projects_are_told_apart_and_keep_their_fingerprints_
 
 def migrations_of(package: str, folder: Path) -> Iterator[Path]:
     """Download the package's newest wheel and unpack its migrations alone."""
-    (wheel,) = download(package, folder / "wheels", "--only-binary=:all:", "--python-version=3.13")
+    (wheel,) = download(package, folder / package, "--only-binary=:all:", "--python-version=3.13")
     with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as archive:
         for name in archive.namelist():
             if "/migrations/" in name and name.endswith(".py") and b"class Migration(" in archive.read(name):
