@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import config.settings
-from benchmarks.measure import interleaved, machine
+from benchmarks.measure import compared, interleaved, machine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROUNDS = 20
@@ -38,10 +38,8 @@ def main() -> None:
                 "my-trader": runner(CHECKOUT / "manage.py", command),
                 "bare Django": runner(bare, command),
             }
-            medians = interleaved(candidates, rounds=ROUNDS)
-            ratio = medians["my-trader"] / medians["bare Django"]
-            figures = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in medians.items())
-            print(f"manage.py {' '.join(command)}: {figures}, ratio {ratio:.3f} (median of {ROUNDS}, interleaved)")
+            seconds = interleaved(candidates, rounds=ROUNDS)
+            print(f"manage.py {' '.join(command)}: {compared(seconds, 'my-trader', 'bare Django')}")
 
 
 def write_bare_project(folder: Path) -> Path:

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import config.settings
-from benchmarks.measure import interleaved, machine
+from benchmarks.measure import compared, interleaved, machine
 from config.postgres import Address
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "migration_guard_benchmark"
 APPS, MIGRATIONS = 10, 20
-ROUNDS_OF_NOTHING, ROUNDS_FROM_ZERO = 20, 7
+ROUNDS = 20
 
 MANAGE = """\
 import os, sys
@@ -110,17 +110,12 @@ def main() -> None:
             make_anew(address)
             for run in [*candidates.values(), *alembic.values()]:
                 run()
-            report("nothing to do", interleaved(candidates | alembic, rounds=ROUNDS_OF_NOTHING), ROUNDS_OF_NOTHING)
-            from_zero = interleaved(candidates, rounds=ROUNDS_FROM_ZERO, before_each=lambda: make_anew(address))
-            report(f"{APPS * MIGRATIONS} migrations from zero", from_zero, ROUNDS_FROM_ZERO)
+            nothing = interleaved(candidates | alembic, rounds=ROUNDS)
+            print(f"nothing to do: {compared(nothing, 'guard', 'Django')}")
+            from_zero = interleaved(candidates, rounds=ROUNDS, before_each=lambda: make_anew(address))
+            print(f"{APPS * MIGRATIONS} migrations from zero: {compared(from_zero, 'guard', 'Django')}")
         finally:
             drop(address)
-
-
-def report(what: str, medians: dict[str, float], rounds: int) -> None:
-    figures = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in medians.items())
-    ratio = medians["guard"] / medians["Django"]
-    print(f"{what}: {figures}; guard to Django {ratio:.3f} (median of {rounds}, interleaved)")
 
 
 def write_django_project(project: Path, address: Address) -> None:

@@ -7,22 +7,33 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+Seconds = Mapping[str, list[float]]
+
 
 def interleaved(
     candidates: Mapping[str, Callable[[], object]],
     *,
     rounds: int,
     before_each: Callable[[], object] = lambda: None,
-) -> dict[str, float]:
-    """The median seconds of each candidate over so many rounds; in a round each runs once, so that noise is shared."""
+) -> Seconds:
+    """The seconds of each candidate in each round; a round runs each once, every other one in reverse order."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    order = list(candidates)
     for _ in range(rounds):
-        for name, run in candidates.items():
+        for name in order:
             before_each()
             started = time.perf_counter()
-            run()
+            candidates[name]()
             seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+        order.reverse()
+    return seconds
+
+
+def compared(seconds: Seconds, ours: str, peer: str) -> str:
+    """The median of each candidate, and that of the ratios within a round: a machine's slow minute slows both."""
+    medians = ", ".join(f"{name} {statistics.median(values) * 1000:.0f} ms" for name, values in seconds.items())
+    ratios = [mine / theirs for mine, theirs in zip(seconds[ours], seconds[peer], strict=True)]
+    return f"{medians}; {ours} to {peer} {statistics.median(ratios):.3f} (medians of {len(ratios)}, interleaved)"
 
 
 def machine() -> str:

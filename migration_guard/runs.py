@@ -16,15 +16,9 @@ from django.utils import timezone
 from migration_guard.conf import GuardSettings
 from migration_guard.fingerprints import Fingerprint
 from migration_guard.ledger import LEAVE_APPLIED, Ledger, MigrationKey, source_of
-from migration_guard.turns import HAS_TURN, TURN_KEY, TurnLost
+from migration_guard.turns import HAS_TURN, TurnLost
 
-# One statement and its own transaction. It need not be on the disk before what it announces, which is later in the log.
-BEGIN_RUN = """
-    INSERT INTO migration_guard_run ({columns})
-    SELECT {values} FROM set_config('synchronous_commit', 'off', true) WHERE %s OR EXISTS ({has_turn})
-    RETURNING id
-"""
-# The two records of an application are one statement, and with them the beginning of the next one.
+# The two records of an application, in one statement.
 RECORD = "WITH record AS (INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s) RETURNING id)"
 FINISH = """
     UPDATE migration_guard_run
@@ -32,11 +26,6 @@ FINISH = """
         finished_at = %s, retries = %s, longest_lock_wait = %s
     FROM record WHERE migration_guard_run.id = %s
 """
-BEGIN_FOLLOWING = f"""
-    {RECORD}, finished AS ({FINISH})
-    INSERT INTO migration_guard_run ({{columns}}) SELECT {{values}} WHERE %s OR EXISTS ({{has_turn}})
-    RETURNING id
-"""  # constants
 
 
 class Action(models.TextChoices):
@@ -117,14 +106,13 @@ class Run(models.Model):
             operations=len(migration.operations),
             replaced=json.dumps(migration.replaces) if migration.replaces else "",
             serves_previous_release=getattr(migration, "serves_previous_release", None),
-            **_circumstances(),
             **values,
         )
 
     @classmethod
     def without_code(cls, key: MigrationKey, action: Action, **values: Any) -> "Run":
         """A new row about a migration whose module is not here; not saved."""
-        return cls(app=key[0], name=key[1], action=action, **_circumstances(), **values)
+        return cls(app=key[0], name=key[1], action=action, **values)
 
     @property
     def key(self) -> MigrationKey:
@@ -135,6 +123,15 @@ class Run(models.Model):
         """Whether it broke off with some operations of a non-atomic migration in the database and some not."""
         has_begun = self.position > 0 or self.substep > 0 or self.began_next
         return self.outcome != Outcome.DONE and self.record_id is None and has_begun
+
+
+COLUMNS = [field.attname for field in Run._meta.concrete_fields if not field.primary_key]
+INSERT = f"INSERT INTO migration_guard_run ({', '.join(COLUMNS)}) SELECT {', '.join(['%s'] * len(COLUMNS))}"
+BEGIN_FOLLOWING = f"{RECORD}, finished AS ({FINISH}) {INSERT}"
+# Where the turn was lost, no row comes back. To ask takes as long as all the rest, and what cannot lose it does not.
+IF_IN_TURN = f"WHERE {HAS_TURN}"
+# A transaction of its own. It need not be on the disk before what it announces, which is later in the log.
+BEGIN = f"{INSERT} FROM set_config('synchronous_commit', 'off', true) {IF_IN_TURN}"
 
 
 class RunLedger(Ledger):
@@ -165,23 +162,17 @@ class RunLedger(Ledger):
 
         Raises TurnLost where this session has no right to begin.
         """
-        self._begin(run, BEGIN_RUN, has_turn=False)
+        self._begin(run, BEGIN)
         if run.pk is None:
             raise TurnLost
         return run
 
-    def _begin(self, run: Run, statement: str, *parameters: Any, has_turn: bool) -> None:
-        """Write the row by a statement that has a place for it; it gets its id where the turn is still held.
-
-        `has_turn` says that this is known; to ask the server takes as long as all the rest.
-        """
+    def _begin(self, run: Run, statement: str, *parameters: Any) -> None:
+        """Write the row by a statement that ends with it; no id where the statement finds that the turn was lost."""
         run.outcome = Outcome.RUNNING
         self._complete(run)
-        columns = [field.attname for field in Run._meta.concrete_fields if not field.primary_key]
-        places = ", ".join(["%s"] * len(columns))
-        filled = statement.format(columns=", ".join(columns), values=places, has_turn=HAS_TURN)
         with self.connection.cursor() as cursor:
-            cursor.execute(filled, [*parameters, *(getattr(run, column) for column in columns), has_turn, TURN_KEY])
+            cursor.execute(f"{statement} RETURNING id", [*parameters, *(getattr(run, column) for column in COLUMNS)])
             row = cursor.fetchone()
         run.pk = row[0] if row else None
         run._state.adding = False
@@ -189,9 +180,9 @@ class RunLedger(Ledger):
     def note(self, run: Run) -> Run:
         """Write the row of something that is done as it is recorded."""
         run.outcome = Outcome.DONE
+        self._complete(run)
         run.finished_at = run.started_at
         run.position = run.operations if run.action in LEAVE_APPLIED else 0
-        self._complete(run)
         run.save(using=self.connection.alias, force_insert=True)
         return run
 
@@ -212,7 +203,7 @@ class RunLedger(Ledger):
         now = timezone.now()
         finished = [run.app, run.name, now, now, run.retries, run.longest_lock_wait, run.pk]
         if following:
-            self._begin(following, BEGIN_FOLLOWING, *finished, has_turn=has_turn)
+            self._begin(following, BEGIN_FOLLOWING if has_turn else f"{BEGIN_FOLLOWING} {IF_IN_TURN}", *finished)
             return
         with self.connection.cursor() as cursor:
             cursor.execute(RECORD + FINISH, finished)
@@ -249,7 +240,8 @@ class RunLedger(Ledger):
             )
 
     def _complete(self, run: Run) -> None:
-        run.release = GuardSettings.load().release
+        run.started_at = timezone.now()
+        run.who, run.host, run.release = _user(), socket.gethostname(), GuardSettings.load().release
         for name in ("who", "host", "release", "reason"):
             setattr(run, name, self._storable(getattr(run, name))[:255])
 
@@ -258,10 +250,6 @@ class RunLedger(Ledger):
         encoding = self.connection.connection.info.parameter_status("server_encoding")
         plain = text.replace("\0", "\\0")
         return plain if encoding == "UTF8" else plain.encode("ascii", "backslashreplace").decode()
-
-
-def _circumstances() -> dict[str, Any]:
-    return {"who": _user(), "host": socket.gethostname(), "started_at": timezone.now()}
 
 
 @cache

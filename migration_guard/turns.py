@@ -16,30 +16,22 @@ RETRY_EVERY_SECONDS = 0.2
 REPORT_EVERY_SECONDS = 5.0
 LONG_WAIT_SECONDS = 120.0
 
-TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
-UNLOCK = "SELECT pg_advisory_unlock(%s)"
+TRY_LOCK = f"SELECT pg_try_advisory_lock({TURN_KEY})"
+UNLOCK = f"SELECT pg_advisory_unlock({TURN_KEY})"
 # The server notices within a second that this client is gone, and ends what it still does.
 END_WITH_CLIENT = "SET client_connection_check_interval = '1s'"
 KEEP_AFTER_CLIENT = "RESET client_connection_check_interval"
-HAS_TURN = """
-    SELECT FROM pg_locks
-    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = pg_backend_pid()
-        AND (classid::bigint << 32) | objid::bigint = %s
-"""
-IS_TAKEN = """
-    SELECT EXISTS (SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND granted AND objsubid = 1
-            AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND (classid::bigint << 32) | objid::bigint = %s)
-"""
-HOLDERS = """
+IS_THE_LOCK = f"""
+    locktype = 'advisory' AND granted AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = {TURN_KEY}
+    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""  # noqa: S608  # a constant
+IS_TAKEN = f"EXISTS (SELECT FROM pg_locks WHERE {IS_THE_LOCK})"
+HAS_TURN = f"EXISTS (SELECT FROM pg_locks WHERE {IS_THE_LOCK} AND pid = pg_backend_pid())"
+HOLDERS = f"""
     SELECT pid, coalesce(host(client_addr), 'a local socket'), coalesce(usename, '(hidden)'), application_name,
         date_trunc('second', now() - backend_start)
-    FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND granted AND objsubid = 1
-        AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (classid::bigint << 32) | objid::bigint = %s
-"""
+    FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE {IS_THE_LOCK}
+"""  # noqa: S608  # a constant
 
 
 class TurnLost(Exception):
@@ -83,21 +75,20 @@ def _release_at_end(connection: BaseDatabaseWrapper) -> Iterator[None]:
         # A connection that was closed meanwhile has lost the lock, and its successor never had it.
         if connection.connection is session and not session.closed and not connection.needs_rollback:
             with connection.cursor() as cursor:
-                cursor.execute(UNLOCK, [TURN_KEY])
-                if not _has_turn(connection):
+                cursor.execute(UNLOCK)
+            if not _says(connection, f"SELECT {HAS_TURN}"):
+                with connection.cursor() as cursor:
                     cursor.execute(KEEP_AFTER_CLIENT)
 
 
 def is_taken(connection: BaseDatabaseWrapper) -> bool:
     """Whether any session, this one included, has the turn."""
-    with connection.cursor() as cursor:
-        cursor.execute(IS_TAKEN, [TURN_KEY])
-        return bool(cursor.fetchone()[0])
+    return _says(connection, f"SELECT {IS_TAKEN}")
 
 
 def require_turn(connection: BaseDatabaseWrapper) -> None:
     """Raise TurnLost unless this session holds the lock."""
-    if not _has_turn(connection):
+    if not _says(connection, f"SELECT {HAS_TURN}"):
         raise TurnLost
 
 
@@ -105,7 +96,7 @@ def _wait_for_lock(connection: BaseDatabaseWrapper, say: Callable[[str], None]) 
     """Poll: a session that blocks on the lock would hold a snapshot, which CREATE INDEX CONCURRENTLY waits for."""
     began = time.monotonic()
     next_report = began + RETRY_EVERY_SECONDS
-    while not _try_lock(connection):
+    while not _says(connection, TRY_LOCK):
         if time.monotonic() >= next_report:
             has_long_waited = time.monotonic() - began > LONG_WAIT_SECONDS
             for pid, address, user, application, age in _holders(connection):
@@ -118,20 +109,14 @@ def _wait_for_lock(connection: BaseDatabaseWrapper, say: Callable[[str], None]) 
         time.sleep(RETRY_EVERY_SECONDS)
 
 
-def _try_lock(connection: BaseDatabaseWrapper) -> bool:
+def _says(connection: BaseDatabaseWrapper, question: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(TRY_LOCK, [TURN_KEY])
+        cursor.execute(question)
         return bool(cursor.fetchone()[0])
-
-
-def _has_turn(connection: BaseDatabaseWrapper) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(HAS_TURN, [TURN_KEY])
-        return cursor.fetchone() is not None
 
 
 def _holders(connection: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(HOLDERS, [TURN_KEY])
+        cursor.execute(HOLDERS)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

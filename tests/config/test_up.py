@@ -169,6 +169,7 @@ def test_up_starts_a_server_that_dies_under_it_again(embedded: Project) -> None:
         assert postmaster(embedded) != first
 
 
+@pytest.mark.endurance
 def test_a_second_up_is_refused(embedded: Project) -> None:
     with up(embedded) as running:
         second = embedded.manage("up")
@@ -178,6 +179,7 @@ def test_a_second_up_is_refused(embedded: Project) -> None:
         assert status(embedded) == 200
 
 
+@pytest.mark.endurance
 def test_db_stop_is_refused_while_up_would_start_the_server_again(embedded: Project) -> None:
     with up(embedded) as running:
         stop = embedded.manage("db", "stop")
@@ -187,6 +189,7 @@ def test_db_stop_is_refused_while_up_would_start_the_server_again(embedded: Proj
         assert status(embedded) == 200
 
 
+@pytest.mark.endurance
 def test_up_uses_the_server_that_answers_and_leaves_it_running(embedded: Project) -> None:
     # What an `up` of the embedded server leaves when everything is killed.
     (home_of(embedded.path) / "server-of-up").touch()
@@ -229,6 +232,7 @@ def test_a_stranger_on_a_port_is_named(embedded: Project, variable: str, cause: 
     assert remedy in ended.stdout
 
 
+@pytest.mark.endurance
 def test_a_password_changed_after_the_cluster_was_made_is_explained(embedded: Project) -> None:
     embedded.env["POSTGRES_PASSWORD"] = "another-password"
 
@@ -239,6 +243,7 @@ def test_a_password_changed_after_the_cluster_was_made_is_explained(embedded: Pr
     assert "another-password" not in ended.stdout
 
 
+@pytest.mark.endurance
 def test_a_changed_port_names_the_running_server(embedded: Project) -> None:
     embedded.manage("db", "start")
     port = embedded.env["POSTGRES_PORT"]
@@ -250,6 +255,7 @@ def test_a_changed_port_names_the_running_server(embedded: Project) -> None:
     assert f"runs on port {port}, but POSTGRES_PORT is" in ended.stdout
 
 
+@pytest.mark.endurance
 def test_a_kill_in_the_middle_of_the_first_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     project = Project(copy_tree(tmp_path / "my-trader"), environment())
     home = home_of(project.path)

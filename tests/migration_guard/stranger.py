@@ -14,7 +14,8 @@ from django.core.management import execute_from_command_line
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 execute_from_command_line(sys.argv)
 """
-SETTINGS = """
+# The server that the environment names, for the settings of a project that knows no other way to it.
+SERVER = """
 import os
 SERVER = {
     "ENGINE": "django.db.backends.postgresql",
@@ -25,8 +26,10 @@ SERVER = {
     "NAME": os.environ["POSTGRES_DB"],
     "OPTIONS": {},
 }
-DATABASES = {"default": SERVER}
 SECRET_KEY = "a-key-for-tests"
+"""
+SETTINGS = f"""{SERVER}
+DATABASES = {{"default": SERVER}}
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["migration_guard", "shop"]
@@ -57,6 +60,16 @@ class Migration(migrations.Migration):
         ),
     ]
 """
+# The first migration as somebody edits it later, a second one, and the squash of the two.
+EDITED = INITIAL.replace("max_length=40", "max_length=50")
+ADD_COLUMN = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
+SQUASH = INITIAL.replace(
+    "initial = True", "initial = True\n    replaces = [('shop', '0001_initial'), ('shop', '0002_v')]"
+).replace(
+    '("name", models.CharField(max_length=40)),',
+    '("name", models.CharField(max_length=40)), ("v", models.IntegerField(null=True)),',
+)
+RUNS = "SELECT action, outcome, name FROM migration_guard_run WHERE app = 'shop' ORDER BY id"
 
 
 class Stranger(Project):
@@ -82,6 +95,12 @@ class Stranger(Project):
         """Add lines to the settings."""
         with (self.path / "settings.py").open("a") as settings:
             settings.write(f"\n{dedent(text)}\n")
+
+    def use_plain_django(self) -> None:
+        self.configure("INSTALLED_APPS.remove('migration_guard')")
+
+    def use_guard(self) -> None:
+        self.configure("INSTALLED_APPS.insert(0, 'migration_guard')")
 
     def migration(self, name: str, text: str, app: str = "shop") -> Path:
         """Write a migration whose module begins with the usual imports."""

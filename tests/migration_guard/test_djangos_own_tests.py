@@ -9,23 +9,14 @@ from pathlib import Path
 import django
 import pytest
 
+from tests.migration_guard.stranger import SERVER
 from tests.packages import download
 from tests.project import CHECKOUT, database_environment
 
 pytestmark = pytest.mark.endurance
 
-SETTINGS = """
-import os
-
-SERVER = {
-    "ENGINE": "django.db.backends.postgresql",
-    "HOST": os.environ["POSTGRES_SERVER"],
-    "PORT": os.environ["POSTGRES_PORT"],
-    "USER": os.environ["POSTGRES_USER"],
-    "PASSWORD": os.environ["POSTGRES_PASSWORD"],
-}
-DATABASES = {"default": SERVER | {"NAME": "djangos_own"}, "other": SERVER | {"NAME": "djangos_own_other"}}
-SECRET_KEY = "a-key-for-tests"
+SETTINGS = f"""{SERVER}
+DATABASES = {{"default": SERVER | {{"NAME": "djangos_own"}}, "other": SERVER | {{"NAME": "djangos_own_other"}}}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = False

@@ -11,14 +11,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.migration_guard.stranger import Stranger, begin
+from tests.migration_guard.stranger import ADD_COLUMN, Stranger, begin
 from tests.programs import managing
 from tests.project import environment_of
 from tests.server import another_server
 
 pytestmark = pytest.mark.endurance
 
-ADD_COLUMN = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 WAITS = """
     SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE NOT granted AND datname = current_database() AND application_name NOT LIKE 'probe%'

@@ -56,6 +56,15 @@ def kill_while(project: Stranger, *, query: str) -> None:
         time.sleep(0.1)
 
 
+def indexes_of_a_broken_build(rows: Stranger) -> list[tuple[object, ...]]:
+    """Kill `migrate` while what it builds concurrently waits for a transaction; the indexes that it leaves."""
+    with rows.connect() as holder:
+        holder.autocommit = False
+        holder.execute("UPDATE shop_item SET name = name")
+        kill_while(rows, query="SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
+    return rows.sql(INDEXES)
+
+
 def test_finished_operations_stay_and_the_next_run_goes_on(shop: Stranger) -> None:
     shop.manage("migrate")
     shop.operations("0002_steps", INSERT, ADD_COLUMN, WRONG, INDEX, atomic=False)
@@ -142,11 +151,7 @@ def test_invalid_index_of_an_earlier_time_is_built_again(rows: Stranger) -> None
 @pytest.mark.parametrize("create", ["CREATE INDEX CONCURRENTLY", "CREATE INDEX CONCURRENTLY IF NOT EXISTS"])
 def test_kill_while_an_index_is_built_leads_to_a_valid_one(rows: Stranger, create: str) -> None:
     rows.operations("0002_index", f"migrations.RunSQL('{create} item_name ON shop_item (name)')", atomic=False)
-    with rows.connect() as holder:
-        holder.autocommit = False
-        holder.execute("UPDATE shop_item SET name = name")
-        kill_while(rows, query="SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
-    interrupted = rows.sql(INDEXES)
+    interrupted = indexes_of_a_broken_build(rows)
 
     migration = rows.manage("migrate")
 
@@ -256,11 +261,7 @@ def test_interrupted_reindex_leaves_no_copy(rows: Stranger) -> None:
     rows.operations("0002_index", INDEX, atomic=False)
     rows.manage("migrate")
     rows.operations("0003_reindex", "migrations.RunSQL('REINDEX INDEX CONCURRENTLY item_name')", atomic=False)
-    with rows.connect() as holder:
-        holder.autocommit = False
-        holder.execute("UPDATE shop_item SET name = name")
-        kill_while(rows, query="SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
-    interrupted = rows.sql(INDEXES)
+    interrupted = indexes_of_a_broken_build(rows)
 
     migration = rows.manage("migrate")
 
