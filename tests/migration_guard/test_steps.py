@@ -20,6 +20,9 @@ RIGHT = "migrations.RunSQL('SELECT 1', migrations.RunSQL.noop)"
 UNIQUE = "migrations.RunSQL('CREATE UNIQUE INDEX CONCURRENTLY item_name ON shop_item (name)')"
 INDEXES = "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname LIKE 'item%'"
 LAST_RUN = "SELECT action, outcome, position, substep, began_next FROM migration_guard_run ORDER BY id DESC LIMIT 1"
+WAITING_BUILD = """
+    SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database()
+"""
 TURN_HELD = """
     SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE locktype = 'advisory' AND datname = current_database()
@@ -61,7 +64,7 @@ def indexes_of_a_broken_build(rows: Stranger) -> list[tuple[object, ...]]:
     with rows.connect() as holder:
         holder.autocommit = False
         holder.execute("UPDATE shop_item SET name = name")
-        kill_while(rows, query="SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
+        kill_while(rows, query=WAITING_BUILD)
     return rows.sql(INDEXES)
 
 
