@@ -11,7 +11,8 @@ from django.db.migrations.operations import RunPython, RunSQL, SeparateDatabaseA
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from migration_guard.operations import RunSQLOnce
+from migration_guard.operations.base import InSteps
+from migration_guard.operations.once import RunSQLOnce
 from migration_guard.patience import sqlstate_of
 from migration_guard.statements import ConcurrentStatement
 
@@ -39,7 +40,8 @@ class Step:
     def may_be_transactional(self) -> bool:
         """Whether to try it in one transaction with its record.
 
-        RunPython says so itself; an operation of another package may commit batches, so it runs as Django runs it.
+        RunPython says so itself; an operation of another package may commit batches, so it runs as Django runs it, and
+        one of this package that does so says it by its class.
         """
         operation = self.operation
         if isinstance(operation, RunPython) or not _is_of_django(operation):
@@ -49,7 +51,7 @@ class Step:
     @property
     def is_one_statement(self) -> bool:
         """Whether nothing of it can be there once it has failed and what it left is cleared away."""
-        return _is_of_django(self.operation) and not isinstance(self.operation, RunPython)
+        return _is_of_django(self.operation) and not isinstance(self.operation, RunPython | InSteps)
 
     def is_done(self, connection: BaseDatabaseWrapper, *, began: bool) -> bool:
         """Ask the database whether the step's work is there; clears away what a broken try has left."""
@@ -62,7 +64,8 @@ class Step:
 
     def concurrent_statement(self, connection: BaseDatabaseWrapper) -> ConcurrentStatement | None:
         """The step's one statement with CONCURRENTLY, if that is what it is."""
-        if not _is_of_django(self.operation) or not self.operation.reduces_to_sql:
+        is_collected = self.is_one_statement and self.operation.reduces_to_sql
+        if not is_collected:
             return None
         with connection.schema_editor(collect_sql=True, atomic=False) as editor:
             self.run(editor)

@@ -1,4 +1,4 @@
-"""Operations for migrations of any project."""
+"""SQL that is to be run once although no transaction holds it."""
 
 from typing import Any
 

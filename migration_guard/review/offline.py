@@ -1,0 +1,92 @@
+"""A connection that never connects, for the SQL that operations would send to PostgreSQL."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+# What is assumed of the server as long as none was asked.
+ASSUMED_VERSION = 170000
+
+
+class SilentCursor:
+    """Takes every statement and finds no row."""
+
+    rowcount = 0
+    description = None
+
+    def execute(self, sql: object, params: object = None) -> None:
+        """Do nothing."""
+
+    executemany = callproc = execute
+
+    def fetchone(self) -> None:
+        return None
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+    fetchmany = fetchall
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([])
+
+    def __enter__(self) -> "SilentCursor":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is open."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def offline(connection: BaseDatabaseWrapper, version: int | None = None) -> BaseDatabaseWrapper:
+    """A copy of the connection, of its own engine, that sends nothing; `version` as in server_version_num."""
+    engine: Any = type(connection)
+    editor = type("OfflineSchemaEditor", (_OfflineSchemaEditor, engine.SchemaEditorClass), {})
+    attributes = {"SchemaEditorClass": editor, "pg_version": version or ASSUMED_VERSION}
+    copy: Any = type("OfflineConnection", (_OfflineConnection, engine), attributes)(
+        connection.settings_dict, connection.alias
+    )
+    copy.ops.compose_sql = lambda sql, params: sql % tuple(map(_quoted, params))
+    return copy  # type: ignore[no-any-return]
+
+
+class _OfflineConnection:
+    def cursor(self, *arguments: object, **keywords: object) -> SilentCursor:
+        return SilentCursor()
+
+    chunked_cursor = cursor
+
+    def connect(self) -> None:
+        """Stay where one is."""
+
+    ensure_connection = connect
+
+
+class _OfflineSchemaEditor:
+    """Names constraints as Django would have named them, where the real one asks the catalog."""
+
+    def quote_value(self, value: Any) -> str:
+        return _quoted(value)
+
+    def _constraint_names(
+        self, model: Any, column_names: Sequence[str] | None = None, *flags: object, **kinds: Any
+    ) -> list[str]:
+        kind = next(
+            (kind for kind in ("primary_key", "unique", "foreign_key", "check", "index") if kinds.get(kind)), ""
+        )
+        suffix = {"primary_key": "_pkey", "unique": "_uniq", "foreign_key": "_fk", "check": "_check"}.get(kind, "")
+        name: str = self._create_index_name(model._meta.db_table, column_names or [], suffix=suffix)  # type: ignore[attr-defined]
+        return [] if name in (kinds.get("exclude") or ()) else [name]
+
+
+def _quoted(value: Any) -> str:
+    # Present with either psycopg, and of another shape in each.
+    from django.db.backends.postgresql.psycopg_any import sql  # noqa: PLC0415
+
+    if isinstance(value, str):
+        value = value.replace("%", "%%")
+    quoted: str = sql.quote(value)
+    return quoted

@@ -1,0 +1,1 @@
+"""Migrations in their safer form: what `makemigrations` writes instead of Django's plain operations."""
