@@ -11,6 +11,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from django.core.cache import cache, caches
+from django.core.files.storage import default_storage
 from django.db import models
 from django.db.migrations.operations import RunPython
 
@@ -21,7 +23,6 @@ EXTERNAL = {
 }  # fmt: skip
 EXTERNAL_FUNCTIONS = {"send_mail", "send_mass_mail", "mail_admins", "mail_managers"}
 MANAGERS = {"objects", "_default_manager", "_base_manager", "all_objects"}
-WHOLE = {"update", "delete", "bulk_update"}
 BOUNDED = {"iterator", "first", "last", "count", "exists", "get", "aggregate", "earliest", "latest", "in_bulk"}
 
 
@@ -54,7 +55,20 @@ class Code:
             for node in ast.walk(tree):
                 is_use = isinstance(node, ast.Name) and _is_real_model(names.get(node.id))
                 is_import = isinstance(node, ast.ImportFrom) and (node.module or "").endswith("models")
-                if (is_use or is_import) and not _is_of_django(node):
+                is_user = isinstance(node, ast.Name) and node.id == "get_user_model"
+                if (is_use or is_import or is_user) and not _is_of_django(node):
+                    yield self._line(node)
+
+    def imported_calls(self) -> Iterator[str]:
+        """Functions of the same project, in other modules, that it calls."""
+        package = self.module.partition(".")[0]
+        for tree, names in self._functions:
+            for node in ast.walk(tree):
+                value = (
+                    names.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+                )
+                origin = str(getattr(value, "__module__", ""))
+                if inspect.isfunction(value) and origin != self.module and origin.partition(".")[0] == package:
                     yield self._line(node)
 
     def external_calls(self) -> Iterator[str]:
@@ -78,9 +92,12 @@ class Code:
             querysets = _names_of_querysets(tree)
             for node in ast.walk(tree):
                 match node:
-                    case ast.Call(func=ast.Attribute(value=value, attr=name), keywords=keywords) if name in WHOLE:
+                    case ast.Call(func=ast.Attribute(attr="bulk_update"), args=[objects, *_], keywords=keywords):
                         is_batched = any(keyword.arg == "batch_size" for keyword in keywords)
-                        if _is_queryset(value, querysets) and not is_batched and not _is_one_row(value):
+                        if _is_queryset(objects, querysets) and not is_batched:
+                            yield self._line(node)
+                    case ast.Call(func=ast.Attribute(value=value, attr="update" | "delete")):
+                        if _is_queryset(value, querysets) and not _is_one_row(value):
                             yield self._line(node)
 
     def whole_loops(self) -> Iterator[str]:
@@ -88,7 +105,7 @@ class Code:
         for tree, _ in self._functions:
             querysets = _names_of_querysets(tree)
             for node in ast.walk(tree):
-                if isinstance(node, ast.For) and _is_queryset(node.iter, querysets) and not _is_bounded(node.iter):
+                if isinstance(node, ast.For) and _is_queryset(node.iter, querysets) and not _is_spread(node):
                     yield self._line(node.iter)
 
     @cached_property
@@ -101,7 +118,9 @@ class Code:
             tree = _tree_of(function)
             if function in found or tree is None:
                 continue
-            names = getattr(function, "__globals__", {}) | dict(_imported_within(tree))
+            own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            names = {name: value for name, value in _globals(function).items() if name not in own}
+            names |= dict(_imported_within(tree))
             found[function] = tree, names
             called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
             waiting += [value for name in called if _is_helper(value := names.get(name), self.module)]
@@ -114,9 +133,28 @@ class Code:
 
 def _tree_of(function: Any) -> ast.AST | None:
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return None
+    return _ForPostgreSQL().visit(tree)  # type: ignore[no-any-return]
+
+
+class _ForPostgreSQL(ast.NodeTransformer):
+    """Leaves out what stands under `if connection.vendor == "sqlite"`."""
+
+    def visit_If(self, node: ast.If) -> Any:
+        match node.test:
+            case ast.Compare(
+                left=ast.Attribute(attr="vendor"), ops=[ast.Eq()], comparators=[ast.Constant(value=vendor)]
+            ):
+                if vendor != "postgresql":
+                    return [self.visit(each) for each in node.orelse] or ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(node)
+
+
+def _globals(function: Any) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(function, "__globals__", {})
+    return found
 
 
 def _imported_within(tree: ast.AST) -> Iterator[tuple[str, Any]]:
@@ -146,12 +184,14 @@ def _is_of_django(node: ast.AST) -> bool:
 
 
 def _is_external(function: ast.expr, names: dict[str, Any]) -> bool:
-    root = function
+    root: ast.expr = function
     while isinstance(root, ast.Attribute):
         root = root.value
     if not isinstance(root, ast.Name):
         return False
     value = names.get(root.id)
+    if value is cache or value is caches or value is default_storage:
+        return True
     origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or ""
     is_network = origin.split(".")[0] in EXTERNAL and not origin.startswith("urllib.parse")
     return is_network or (root.id in EXTERNAL_FUNCTIONS and origin.startswith("django.core.mail"))
@@ -192,6 +232,16 @@ def _is_queryset(node: ast.expr, known: set[str]) -> bool:
 
 def _is_bounded(node: ast.expr) -> bool:
     return isinstance(node, ast.Subscript) or bool(BOUNDED & set(_chain(node)))
+
+
+def _is_spread(loop: ast.For) -> bool:
+    """Whether the loop holds few rows at a time; iterator() does, but all that is written in it is one transaction."""
+    return _is_bounded(loop.iter) and not ("iterator" in _chain(loop.iter) and _writes(loop))
+
+
+def _writes(loop: ast.For) -> bool:
+    called = (node.func for node in ast.walk(loop) if isinstance(node, ast.Call))
+    return any(isinstance(function, ast.Attribute) and function.attr in {"save", "delete"} for function in called)
 
 
 def _is_one_row(node: ast.expr) -> bool:

@@ -144,14 +144,23 @@ def _do(work: Work, step: Step, editor: Any) -> None:
         work.scripts = [f"CREATE EXTENSION IF NOT EXISTS {editor.quote_name(operation.name)};"]
     elif operation.reduces_to_sql:
         editor.collected_sql = []
+        editor.connection.was_asked = False
         try:
             step.run(editor)
         # An operation of another package may ask the database, or do anything at all.
         except Exception as error:
             work.unseen = f"{type(error).__name__}: {error}"
+        else:
+            if editor.connection.was_asked and not _collects_what_it_asks(operation):
+                work.unseen = "it asks the database first"
         work.scripts = [script for script in editor.collected_sql if not script.startswith("--")]
     else:
         work.unseen = "it does not reduce to SQL"
+
+
+def _collects_what_it_asks(operation: Operation) -> bool:
+    """Whether the SQL that it sends does not depend on the answer, or is that of a first try."""
+    return type(operation).__module__.startswith(("django.", "migration_guard.", "django_pg_migration_tools."))
 
 
 def _scripts(operation: RunSQL, editor: Any) -> Iterator[str]:

@@ -56,6 +56,7 @@ class Finding:
     operation: str
     statement: str
     message: str
+    lock: str
 
     def as_dict(self) -> dict[str, str]:
         return {
@@ -65,8 +66,8 @@ class Finding:
             "name": self.name,
             "operation": self.operation,
             "statement": self.statement,
-            "lock": self.rule.lock,
-            "blocks": BLOCKS[self.rule.lock],
+            "lock": self.lock,
+            "blocks": BLOCKS[self.lock],
             "message": self.message,
             "hint": self.rule.hint,
         }

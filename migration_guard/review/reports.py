@@ -26,8 +26,8 @@ def _of_migration(one: Reviewed) -> Iterator[str]:
     for finding in one.findings:
         yield f"  {finding.severity} {finding.rule.id}, line {_line(one, finding.number)}, {finding.operation}"
         yield f"    {finding.message}"
-        if finding.rule.lock:
-            yield f"    lock   {finding.rule.lock}: blocks {BLOCKS[finding.rule.lock]}"
+        if finding.lock:
+            yield f"    lock   {finding.lock}: blocks {BLOCKS[finding.lock]}"
         yield f"    {'code' if _is_code(finding) else 'SQL':<6} {' '.join(finding.statement.split())[:300]}"
         yield f"    safer  {finding.rule.hint}"
     yield ""

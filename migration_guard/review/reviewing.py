@@ -20,6 +20,7 @@ from migration_guard.review.syntax import Statement, parse
 # How many migrations of the same app before the first one are read for what they have prepared.
 LOOK_BACK = 5
 LONGEST_STATEMENT = 2000
+STRONGEST = "ACCESS EXCLUSIVE"
 # What the operations that makemigrations writes do at the time when it is safe, or after looking first.
 ON_PURPOSE = {
     "create-trigger",
@@ -118,8 +119,8 @@ def _judge(works: list[Work], parsed: Iterator[list[Statement]], scene: Scene) -
         for action in (action for statement in told for action in actions(statement, work)):
             yield from _judge_action(action, scene)
             scene.observe(action)
-    for rule, shown, message in rules.operations.at_the_end(works[0].migration, scene):
-        yield _finding(rule, rule.severity, works[0], shown, message, number=0)
+    for rule, work, number, shown, message in rules.operations.at_the_end(works, scene):
+        yield _finding(rule, rule.severity, work, shown, message, number=number)
 
 
 def _judge_action(action: Action, scene: Scene) -> Iterator[Finding]:
@@ -127,21 +128,39 @@ def _judge_action(action: Action, scene: Scene) -> Iterator[Finding]:
         if action.work.is_safer and rule.id in ON_PURPOSE:
             continue
         if message := judge(action, scene):
-            severity, size = rule.severity, scene.size(action.table)
+            severity, lock, size = rule.severity, rule.lock, scene.size(action.table)
             if rule.by_size and size and size.rows is not None:
                 message = f"{message} It has {size}."
                 severity = Severity(severity - 1) if size.is_small else severity
-            yield _finding(rule, severity, action.work, action.statement.text, message)
+            if lock and lock != STRONGEST and action.is_atomic and action.table in scene.locked:
+                message = f"{message} A statement before it has locked the table for readers too, until the commit."
+                lock = STRONGEST
+            yield _finding(rule, severity, action.work, action.statement.text, message, lock=lock)
 
 
 def _finding(
-    rule: Rule, severity: Severity, work: Work, statement: str, message: str, number: int | None = None
+    rule: Rule,
+    severity: Severity,
+    work: Work,
+    statement: str,
+    message: str,
+    *,
+    number: int | None = None,
+    lock: str | None = None,
 ) -> Finding:
     migration = work.migration
     number = work.number if number is None else number
-    described = work.description if number else "the migration"
-    statement = statement[:LONGEST_STATEMENT]
-    return Finding(rule, severity, migration.app_label, migration.name, number, described, statement, message)
+    return Finding(
+        rule,
+        severity,
+        migration.app_label,
+        migration.name,
+        number,
+        work.description if number else "the migration",
+        statement[:LONGEST_STATEMENT],
+        message,
+        rule.lock if lock is None else lock,
+    )
 
 
 def _without_silenced(key: MigrationKey, found: list[Finding], silences: list[Silence]) -> list[Finding]:
@@ -165,4 +184,4 @@ def _without_silenced(key: MigrationKey, found: list[Finding], silences: list[Si
 
 
 def _about(rule: Rule, key: MigrationKey, silence: Silence, message: str) -> Finding:
-    return Finding(rule, rule.severity, *key, silence.number, "a comment", silence.text, message)
+    return Finding(rule, rule.severity, *key, silence.number, "a comment", silence.text, message, rule.lock)

@@ -12,6 +12,9 @@ from migration_guard.review.actions import Action
 from migration_guard.review.database import Database, Size
 from migration_guard.review.syntax import Node
 
+# Actions of ALTER TABLE that let readers pass, and the statement as a whole.
+WEAKER = {"ALTER_TABLE", "FOREIGN_KEY_CONSTRAINT", "VALIDATE_CONSTRAINT"}
+
 
 @dataclass
 class Scene:
@@ -32,6 +35,10 @@ class Scene:
     lost_indexes: set[str] = field(default_factory=set)
     # Tables with rows that were altered, each with the first statement that did so.
     changed: dict[str, str] = field(default_factory=dict)
+    # Of those, the ones that nobody reads until the commit; and tables that a new foreign key refers to.
+    locked: set[str] = field(default_factory=set)
+    referred: dict[str, str] = field(default_factory=dict)
+    dropped: dict[tuple[str, str], Action] = field(default_factory=dict)
     not_valid: set[tuple[str, str]] = field(default_factory=set)
     # The bodies of functions by name, and for each table those that its triggers run.
     functions: dict[str, str] = field(default_factory=dict)
@@ -50,7 +57,8 @@ class Scene:
         self.migration = migration
         for seen in (self.new_columns, self.defaults, self.constraints, self.created, self.lost_indexes, self.changed):
             seen.clear()
-        self.not_valid.clear()
+        for seen in (self.not_valid, self.locked, self.referred, self.dropped):
+            seen.clear()
 
     def is_new(self, table: str) -> bool:
         """Whether the table is empty here: the same migration created it, or another that is applied together with it.
@@ -89,8 +97,18 @@ class Scene:
             observer(self, action)
         if action.kind.startswith("CREATE_"):
             self.created.add(action.node.name("PATH", "NAME"))
-        if action.statement.kind == "ALTER_TABLE" and not self.is_new(action.table):
-            self.changed.setdefault(action.table, action.statement.text)
+        self._observe_locks(action)
+
+    def _observe_locks(self, action: Action) -> None:
+        table = action.work.table if action.kind == "DROP_INDEX" else action.table
+        if table and not self.is_new(table) and (action.statement.kind == "ALTER_TABLE" or action.kind == "DROP_INDEX"):
+            self.changed.setdefault(table, action.statement.text)
+            if action.kind not in WEAKER:
+                self.locked.add(table)
+        for constraint in action.node.all("FOREIGN_KEY_CONSTRAINT", "REFERENCES_CONSTRAINT"):
+            other = constraint.name("TABLE_NAME_REF")
+            if other and not self.is_new(other):
+                self.referred.setdefault(other, action.statement.text)
 
     def _create_table(self, action: Action) -> None:
         self.creators[action.table] = action.work.migration
@@ -129,8 +147,13 @@ class Scene:
             self.checked.add(action.table)
         self._add_constraint(action)
 
+    def _drop_constraint(self, action: Action) -> None:
+        if not self.is_new(action.table) and (action.table, action.constraint) not in self.constraints:
+            self.dropped[action.table, action.constraint] = action
+
     def _add_constraint(self, action: Action) -> None:
         key = action.table, action.constraint
+        self.dropped.pop(key, None)
         self.constraints.add(key)
         column = not_null_column(action.node)
         if column:
@@ -161,6 +184,7 @@ OBSERVERS: dict[str, Callable[[Scene, Action], None]] = {
     "NOT_NULL_CONSTRAINT": Scene._add_constraint,
     "FOREIGN_KEY_CONSTRAINT": Scene._add_constraint,
     "UNIQUE_CONSTRAINT": Scene._add_constraint,
+    "DROP_CONSTRAINT": Scene._drop_constraint,
     "VALIDATE_CONSTRAINT": Scene._validate,
 }
 

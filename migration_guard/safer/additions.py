@@ -27,8 +27,9 @@ def add_field(operation: AddField, scene: Scene) -> list[Piece]:
         field.unique or field.db_index or has_foreign_key(field)
     )
     column = operation.field if is_plain else bare(operation.field)
-    pieces = [Piece.plain(_added(operation, column))]
-    if column.db_check(connection):
+    has_check = bool(field.db_check(connection))
+    pieces = [Piece.plain(_added(operation, column, has_check=has_check))]
+    if has_check:
         pieces.append(Piece.validation(ValidateFieldCheck(operation.model_name, operation.name)))
     if not is_plain:
         unique_name = implicit_name(model._meta.db_table, field.column, "key") if field.unique else None
@@ -53,9 +54,9 @@ def lasting_field(operation: Any) -> Any:
     return field
 
 
-def _added(operation: AddField, column: Any) -> AddField:
+def _added(operation: AddField, column: Any, *, has_check: bool) -> AddField:
     fills = not column.null and not column.has_db_default() and _has_default(column)
-    plain = AddFieldCheckNotValid if column.db_check(connection) else AddField
+    plain = AddFieldCheckNotValid if has_check else AddField
     kind = AddFieldKeepingDefault if fills else plain
     return kind(operation.model_name, operation.name, column, operation.preserve_default)
 

@@ -128,21 +128,6 @@ def set_not_null_scans(action: Action, scene: Scene) -> str | None:
 
 @judges(
     Rule(
-        "drop-constraint",
-        Severity.INFO,
-        "Drop it in a release after the one that no longer relies on it.",
-        lock="ACCESS EXCLUSIVE",
-    ),
-    "DROP_CONSTRAINT",
-)
-def drop_constraint(action: Action, scene: Scene) -> str | None:
-    if scene.is_new(action.table) or (action.table, action.constraint) in scene.constraints:
-        return None
-    return f"What reads {action.table} may rely on this rule: an upsert on it fails, and rows may break it from now on."
-
-
-@judges(
-    Rule(
         "domain-constraint",
         Severity.ERROR,
         "ADD CONSTRAINT ... NOT VALID, and VALIDATE CONSTRAINT in the next migration.",

@@ -19,7 +19,8 @@ from migration_guard.review.scene import Scene
 def one_update_of_everything(action: Action, scene: Scene) -> str | None:
     if scene.is_new(action.table) or (action.work.is_plain_sql and action.node.child("WHERE_CLAUSE")):
         return None
-    return f"One statement changes every row of {action.table}: their writers wait until it is committed."
+    rows = "every row" if action.work.is_plain_sql else "every row without a value"
+    return f"One statement changes {rows} of {action.table}: their writers wait until it is committed."
 
 
 @judges(

@@ -105,7 +105,7 @@ def if_not_exists_hides_invalid(action: Action, scene: Scene) -> str | None:
     "CREATE_INDEX",
 )
 def index_dropped_first(action: Action, scene: Scene) -> str | None:
-    if scene.is_new(action.table) or not scene.lost_indexes & {action.table, ""}:
+    if action.is_atomic or scene.is_new(action.table) or not scene.lost_indexes & {action.table, ""}:
         return None
     return f"Queries on {action.table} have neither the old index, which is dropped above, nor this one meanwhile."
 

@@ -14,6 +14,8 @@ from migration_guard.review.collecting import Work
 from migration_guard.review.findings import RULES, Rule, Severity, declare
 from migration_guard.review.scene import Scene
 
+# A foreign key alone locks two.
+MANY_TABLES = 2
 # A rule about an operation: what is wrong with it, each with the text that shows it.
 Told = Iterator[tuple[Rule, str, str]]
 
@@ -70,18 +72,34 @@ SEVERAL_TABLES = declare(
 )
 
 
-def at_the_end(migration: Migration, scene: Scene) -> Told:
-    """What shows when all of its statements are known."""
-    if migration.atomic and len(scene.changed) > 1:
-        *_, last = scene.changed.values()
-        tables = ", ".join(sorted(scene.changed))
-        yield SEVERAL_TABLES, last, f"{len(scene.changed)} tables are locked together until it is committed: {tables}."
+DROP_CONSTRAINT = declare(
+    Rule(
+        "drop-constraint",
+        Severity.INFO,
+        "Drop it in a release after the one that no longer relies on it.",
+        lock="ACCESS EXCLUSIVE",
+    )
+)
+
+
+def at_the_end(works: list[Work], scene: Scene) -> Iterator[tuple[Rule, Work, int, str, str]]:
+    """What shows when all statements of the migration are known: also the work, and the operation's number or 0."""
+    tables = scene.changed | scene.referred
+    if works[0].migration.atomic and (len(scene.changed) > 1 or len(tables) > MANY_TABLES):
+        *_, last = tables.values()
+        told = f"{len(tables)} tables are locked together until it is committed: {', '.join(sorted(tables))}."
+        yield SEVERAL_TABLES, works[0], 0, last, told
+    for (table, _), action in scene.dropped.items():
+        if not action.work.is_safer:
+            told = f"Rows of {table} may break this rule from now on, and where it was unique, an upsert on it fails."
+            yield DROP_CONSTRAINT, action.work, action.work.number, action.statement.text, told
 
 
 def of_migration(migration: Migration, works: list[Work]) -> Told:
     """What concerns the migration as a whole."""
-    alone = [work for work in works if not _needs_no_transaction(work)]
-    if not migration.atomic and alone and len({work.number for work in works}) > len({work.number for work in alone}):
+    outside = {work.number for work in works if _needs_no_transaction(work)}
+    alone = {work.number for work in works} - outside
+    if not migration.atomic and alone and outside:
         yield (
             SEVERAL_PURPOSES,
             "atomic = False",
@@ -123,6 +141,11 @@ def _of_code(code: Code, work: Work) -> Told:
             IMPORTS_MODELS,
             code.imported_models,
             "It uses a model as the code has it now, not as the schema has it then.",
+        ),
+        (
+            IMPORTED_HELPER,
+            code.imported_calls,
+            "It stands in another module: a later edit there changes what this migration does, unnoticed.",
         ),
         (EXTERNAL_SERVICE, code.external_calls, "It talks to something that no transaction undoes, and waits for it."),
         (RAW_CURSOR, code.raw_cursors, "SQL that is sent from here was not reviewed."),

@@ -87,7 +87,17 @@ PYTHON = [
         atomic=False,
     ),
     code("a loop over all rows", "for item in Item.objects.all():\n    item.save()", "python-unbatched"),
-    code("a loop over an iterator", "for item in Item.objects.iterator():\n    item.save()"),
+    code("a loop over an iterator", "for item in Item.objects.iterator():\n    print(item.name)"),
+    code(
+        "a loop over an iterator that writes",
+        "for item in Item.objects.iterator():\n    item.save()",
+        "python-unbatched",
+    ),
+    code("a list of rows in a batch", "items = [Item(name='x')]\nItem.objects.bulk_update(items, ['name'])"),
+    code(
+        "rows of another database", "if schema_editor.connection.vendor == 'sqlite':\n    Item.objects.update(name='x')"
+    ),
+    code("a cache", "from django.core.cache import cache\ncache.clear()", "python-external-service"),
     code("one row", 'Item.objects.filter(pk=1).update(name="x")'),
     code("rows that are made", 'Item.objects.bulk_create([Item(name="x")])'),
     code(
