@@ -14,30 +14,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import config.settings
 from benchmarks.measure import compared, interleaved, machine
+from benchmarks.scratch import CHECKOUT, Scratch, create, drop, server
 from config.postgres import Address
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "migration_guard_benchmark"
 APPS, MIGRATIONS = 10, 20
 ROUNDS = 20
 
-MANAGE = """\
-import os, sys
-from django.core.management import execute_from_command_line
-os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-execute_from_command_line(sys.argv)
-"""
-SETTINGS = """\
-import os
-DATABASES = {{"default": {database!r}}}
-SECRET_KEY = "a-key-for-a-benchmark"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = {apps!r}
-if os.environ.get("GUARDED"):
-    INSTALLED_APPS.insert(0, "migration_guard")
-"""
 INITIAL = """\
 from django.db import migrations, models
 
@@ -95,52 +79,39 @@ def downgrade():
 
 def main() -> None:
     print(machine())
-    default, owner = config.settings.DATABASES["default"], config.settings.POSTGRES_OWNER
-    address = Address(default["HOST"], default["PORT"], owner["USER"], owner["PASSWORD"], DATABASE)
+    address = server(DATABASE)
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         write_django_project(project, address)
         write_alembic_project(project, address)
         candidates = {
             "Django": runner(project, "manage.py", "migrate"),
-            "guard": runner(project, "manage.py", "migrate", GUARDED="1"),
+            "guard": runner(project, "manage.py", "migrate", SCRATCH_APPS="migration_guard"),
         }
         alembic = {"Alembic": runner(project, "-m", "alembic", "upgrade", "head")}
         try:
-            make_anew(address)
+            create(address)
             for run in [*candidates.values(), *alembic.values()]:
                 run()
             nothing = interleaved(candidates | alembic, rounds=ROUNDS)
             print(f"nothing to do: {compared(nothing, 'guard', 'Django')}")
-            from_zero = interleaved(candidates, rounds=ROUNDS, before_each=lambda: make_anew(address))
+            from_zero = interleaved(candidates, rounds=ROUNDS, before_each=lambda: create(address))
             print(f"{APPS * MIGRATIONS} migrations from zero: {compared(from_zero, 'guard', 'Django')}")
         finally:
             drop(address)
 
 
-def write_django_project(project: Path, address: Address) -> None:
+def write_django_project(path: Path, address: Address) -> None:
     apps = [f"app{number}" for number in range(APPS)]
-    database = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": address.database,
-        "HOST": address.host,
-        "PORT": address.port,
-        "USER": address.user,
-        "PASSWORD": address.password,
-    }
-    (project / "manage.py").write_text(MANAGE)
-    (project / "settings.py").write_text(SETTINGS.format(database=database, apps=apps))
+    project = Scratch(path, address, apps)
     for app in apps:
-        folder = project / app / "migrations"
-        folder.mkdir(parents=True)
-        (folder.parent / "__init__.py").touch()
-        (folder / "__init__.py").touch()
         previous = "0001_initial"
-        (folder / f"{previous}.py").write_text(INITIAL)
+        project.write(f"{app}/migrations/{previous}.py", INITIAL)
         for number in range(2, MIGRATIONS + 1):
             operation = OPERATIONS[number % len(OPERATIONS)].format(app=app, n=number)
             name = f"{number:04}_step"
-            (folder / f"{name}.py").write_text(LATER.format(app=app, previous=previous, operation=operation))
+            later = LATER.format(app=app, previous=previous, operation=operation)
+            project.write(f"{app}/migrations/{name}.py", later)
             previous = name
 
 
@@ -159,19 +130,9 @@ def write_alembic_project(project: Path, address: Address) -> None:
         (versions / f"{number:04}_step.py").write_text(revision)
 
 
-def make_anew(address: Address) -> None:
-    drop(address)
-    with address.connect("postgres") as connection:
-        connection.execute(f"CREATE DATABASE {DATABASE}".encode())
-
-
-def drop(address: Address) -> None:
-    with address.connect("postgres") as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
-
-
 def runner(project: Path, *arguments: str, **variables: str) -> Callable[[], object]:
-    environment = os.environ | {"PYTHONPATH": f"{project}{os.pathsep}{CHECKOUT}"} | variables
+    paths = {"PYTHONPATH": f"{project}{os.pathsep}{CHECKOUT}", "SCRATCH_DATABASE": DATABASE}
+    environment = os.environ | paths | variables
     return lambda: subprocess.run(
         [sys.executable, *arguments], cwd=project, env=environment, capture_output=True, check=True
     )

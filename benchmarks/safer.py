@@ -1,15 +1,15 @@
 """Each safer form that `makemigrations` writes beside Django's plain one, on a table in use.
 
 A form is tried on tables that double in rows until its plain form makes a statement wait half a second for a lock;
-there both run in turns, each on a copy of its own. The worst round counts: the safer form has to stay under 100 ms and
-under a fifth of the plain one. Where the plain form is over at once, but breaks the release before it, that release's
-failed statements count: some with the plain form, none with the safer one. Needs a server: uv run python manage.py db
-start, then
+there both run in turns, each on a copy of its own. The longest lock wait of the worst round counts: that of the safer
+form has to stay under 100 ms and under a fifth of the plain form's. Where the plain form is over at once, but breaks
+the release before it, that release's failed statements count: some with the plain form, none with the safer one. Needs
+a server: uv run python manage.py db start, then
 
     uv run python -m benchmarks.safer [--form NAME] [--rows N] [--largest N] [--rounds N]
 
-Exits 1 where a form does not keep that, and 2 where the machine is too busy to tell: where a statement takes 100 ms
-while nobody migrates.
+Beside the lock waits, which are sampled, stands the longest statement, which has all of the machine's noise in it:
+compare it with that of an idle server. Exits 1 where a form does not keep what is promised.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Rounds:
         return sum(len(watched.failed_after) for watched in self.watched)
 
     def __str__(self) -> str:
-        return f"{self.longest * 1000:.0f} ms (lock wait {self.longest_lock_wait * 1000:.0f} ms)"
+        return f"{self.longest_lock_wait * 1000:.0f} ms (statement {self.longest * 1000:.0f} ms)"
 
 
 class Tables:
@@ -111,10 +111,7 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder, tables(Path(folder)) as filled:
         kept = [compare(name, filled, Path(folder), options) for name in options.form or FORMS]
-        busy = [rows for rows, floor in filled.floors.items() if floor.longest >= LONGEST_SECONDS]
-    if busy:
-        print(f"At {busy[0]:,} rows a statement takes 100 ms while nobody migrates: run it on an idle machine.")
-    sys.exit(2 if busy else 0 if all(kept) else 1)
+        sys.exit(0 if all(kept) else 1)
 
 
 def parse() -> argparse.Namespace:
@@ -174,8 +171,9 @@ def enough_rows(project: Scratch, filled: Tables, options: argparse.Namespace) -
 
 
 def judge_blocking(plain: Rounds, safer: Rounds) -> tuple[bool, str]:
-    ratio = safer.longest / plain.longest
-    kept = safer.longest < LONGEST_SECONDS and ratio < LARGEST_RATIO and not safer.failed and not safer.errors
+    longest = safer.longest_lock_wait
+    ratio = longest / plain.longest_lock_wait if plain.longest_lock_wait else float("inf")
+    kept = longest < LONGEST_SECONDS and ratio < LARGEST_RATIO and not safer.failed and not safer.errors
     return kept, f"plain {plain}, safer {safer}, ratio {ratio:.3f}, under 100 ms and a fifth"
 
 

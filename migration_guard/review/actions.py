@@ -33,6 +33,12 @@ class Action:
         return self.node.name("CONSTRAINT_NAME", "CONSTRAINT_NAME_REF")
 
     @property
+    def indexed(self) -> list[str]:
+        """The columns of the index that it creates; empty names for expressions."""
+        columns = self.node.first("PARTITION_ITEM_LIST")
+        return [item.name("NAME_REF") for item in columns.all("PARTITION_ITEM")] if columns else []
+
+    @property
     def is_atomic(self) -> bool:
         return bool(self.work.migration.atomic)
 

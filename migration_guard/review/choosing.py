@@ -30,7 +30,7 @@ class Choice:
     note: str
 
     @classmethod
-    def of(cls, app: str | None, name: str | None, alias: str, offline: bool) -> "Choice":  # noqa: FBT001
+    def of(cls, app: str | None, name: str | None, alias: str, *, offline: bool) -> "Choice":
         """What the arguments name; without a name, what the database has not applied, or else everything.
 
         Raises CommandError for an app or migration that there is not.

@@ -102,11 +102,20 @@ class Code:
 
     def whole_loops(self) -> Iterator[str]:
         """Loops over a queryset that hold all of its rows."""
+        yield from (self._line(loop.iter) for loop in self._loops() if not _is_bounded(loop.iter))
+
+    def long_writes(self) -> Iterator[str]:
+        """Loops that hold few rows of a queryset at a time, and write each of them."""
+        for loop in self._loops():
+            if "iterator" in _chain(loop.iter) and _writes(loop):
+                yield self._line(loop.iter)
+
+    def _loops(self) -> Iterator[ast.For]:
         for tree, _ in self._functions:
             querysets = _names_of_querysets(tree)
             for node in ast.walk(tree):
-                if isinstance(node, ast.For) and _is_queryset(node.iter, querysets) and not _is_spread(node):
-                    yield self._line(node.iter)
+                if isinstance(node, ast.For) and _is_queryset(node.iter, querysets):
+                    yield node
 
     @cached_property
     def _functions(self) -> list[tuple[ast.AST, dict[str, Any]]]:
@@ -232,11 +241,6 @@ def _is_queryset(node: ast.expr, known: set[str]) -> bool:
 
 def _is_bounded(node: ast.expr) -> bool:
     return isinstance(node, ast.Subscript) or bool(BOUNDED & set(_chain(node)))
-
-
-def _is_spread(loop: ast.For) -> bool:
-    """Whether the loop holds few rows at a time; iterator() does, but all that is written in it is one transaction."""
-    return _is_bounded(loop.iter) and not ("iterator" in _chain(loop.iter) and _writes(loop))
 
 
 def _writes(loop: ast.For) -> bool:

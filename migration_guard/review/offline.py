@@ -9,6 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 ASSUMED_VERSION = 170000
 # Whose functions give a default without asking anybody.
 PURE_MODULES = {"builtins", "collections", "datetime", "decimal", "django", "uuid"}
+# What Django ends the name of a constraint or an index with.
+SUFFIXES = {"primary_key": "_pkey", "unique": "_uniq", "foreign_key": "_fk", "check": "_check", "index": ""}
 
 
 class SilentCursor:
@@ -89,8 +91,8 @@ class _OfflineSchemaEditor:
     def _constraint_names(
         self, model: Any, column_names: Sequence[str] | None = None, *flags: object, **kinds: Any
     ) -> list[str]:
-        kind = next((kind for kind in ("primary_key", "unique", "check", "index") if kinds.get(kind)), "")
-        suffix = {"primary_key": "_pkey", "unique": "_uniq", "check": "_check"}.get(kind, "")
+        kind = next((kind for kind in SUFFIXES if kinds.get(kind)), "")
+        suffix = SUFFIXES.get(kind, "")
         name: str = self._create_index_name(model._meta.db_table, column_names or [], suffix=suffix)  # type: ignore[attr-defined]
         return [] if name in (kinds.get("exclude") or ()) else [name]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import names_digest
 from django.db.migrations import Migration
 
 from migration_guard.review.actions import Action
@@ -100,7 +101,13 @@ class Scene:
         self._observe_locks(action)
 
     def _observe_locks(self, action: Action) -> None:
-        table = action.work.table if action.kind == "DROP_INDEX" else action.table
+        table = action.table
+        if action.kind == "DROP_INDEX":
+            table = action.work.table
+        elif action.kind == "TABLE_RENAME_TO":
+            # The same table, and the same lock, from here on.
+            self.changed.pop(table, None)
+            table = action.node.name("TABLE_NAME")
         if table and not self.is_new(table) and (action.statement.kind == "ALTER_TABLE" or action.kind == "DROP_INDEX"):
             self.changed.setdefault(table, action.statement.text)
             if action.kind not in WEAKER:
@@ -126,9 +133,7 @@ class Scene:
         self.defaults.add((action.table, action.column))
 
     def _create_index(self, action: Action) -> None:
-        columns = action.node.first("PARTITION_ITEM_LIST")
-        items = columns.all("PARTITION_ITEM") if columns else []
-        self.indexed[action.node.name("INDEX")] = [item.name("NAME_REF") for item in items]
+        self.indexed[action.node.name("INDEX")] = action.indexed
 
     def _drop_index(self, action: Action) -> None:
         self.lost_indexes.add(action.work.table)
@@ -151,9 +156,17 @@ class Scene:
         if not self.is_new(action.table) and (action.table, action.constraint) not in self.constraints:
             self.dropped[action.table, action.constraint] = action
 
+    def _drop_table_or_column(self, action: Action) -> None:
+        """What no row can break any more: a rule of a table that goes, or a column's own, which its operation drops."""
+        self.dropped = {
+            name: drop
+            for name, drop in self.dropped.items()
+            if drop.table != action.table or (action.kind == "DROP_COLUMN" and drop.work.number != action.work.number)
+        }
+
     def _add_constraint(self, action: Action) -> None:
         key = action.table, action.constraint
-        self.dropped.pop(key, None)
+        self.dropped = {name: drop for name, drop in self.dropped.items() if not _comes_back(drop, action)}
         self.constraints.add(key)
         column = not_null_column(action.node)
         if column:
@@ -185,6 +198,8 @@ OBSERVERS: dict[str, Callable[[Scene, Action], None]] = {
     "FOREIGN_KEY_CONSTRAINT": Scene._add_constraint,
     "UNIQUE_CONSTRAINT": Scene._add_constraint,
     "DROP_CONSTRAINT": Scene._drop_constraint,
+    "DROP_COLUMN": Scene._drop_table_or_column,
+    "DROP_TABLE": Scene._drop_table_or_column,
     "VALIDATE_CONSTRAINT": Scene._validate,
 }
 
@@ -195,6 +210,24 @@ def _field(action: Action, column: str) -> "models.Field[Any, Any] | None":
         if model._meta.db_table == action.table:
             return next((each for each in model._meta.local_fields if each.column == column), None)
     return None
+
+
+def _comes_back(dropped: Action, added: Action) -> bool:
+    """Whether the rule that was dropped is made again, be it under another name.
+
+    Django names a constraint by its table and columns. To alter or rename a column it drops the foreign keys on it, and
+    makes them again with another ending.
+    """
+    if added.table != dropped.table:
+        return False
+    is_same_key = added.kind == "FOREIGN_KEY_CONSTRAINT" and "_fk" in dropped.constraint
+    if is_same_key and added.work.number == dropped.work.number:
+        return True
+    columns = [column.name("COLUMN_NAME_REF") for column in added.node.all("COLUMN_NAME_REF")]
+    is_same_rule = added.kind == "UNIQUE_CONSTRAINT" and dropped.constraint.endswith(
+        f"_{names_digest(added.table, *columns, length=8)}_uniq"
+    )
+    return is_same_rule or added.constraint == dropped.constraint
 
 
 def is_initial(migration: Migration) -> bool:

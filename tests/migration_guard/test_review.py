@@ -215,3 +215,21 @@ def test_table_without_statistics_is_not_taken_for_a_small_one(shop: Stranger) -
     shop.operations("0002_index", INDEX)
 
     assert "error index-not-concurrent" in shop.manage("review").stdout
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "import nothing_of_that_name",
+        "class Migration(",
+        "class Migration(migrations.Migration):\n    dependencies = [('shop', '0000_lost')]",
+    ],
+)
+def test_migrations_that_cannot_be_read_are_no_finding(shop: Stranger, module: str) -> None:
+    shop.migration("0002_broken", module)
+
+    reviewed = shop.manage("review", "--offline")
+
+    assert reviewed.returncode == 2
+    assert "The migrations cannot be read:" in reviewed.stdout
+    assert "Traceback" not in reviewed.stdout

@@ -1,12 +1,12 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
 from migration_guard.review.choosing import Choice
 from migration_guard.review.findings import Severity
 from migration_guard.review.reports import as_github, as_json, as_sarif, as_text
-from migration_guard.review.reviewing import review
+from migration_guard.review.reviewing import Reviewed, review
 
 
 class Command(BaseCommand):
@@ -29,12 +29,24 @@ class Command(BaseCommand):
             form.add_argument(f"--{name}", dest="print_as", action="store_const", const=print_as, default=as_text)
 
     def handle(self, *args: object, **options: Any) -> None:
-        choice = Choice.of(options["app_label"], options["migration_name"], options["database"], options["offline"])
-        if choice.note:
-            self.stderr.write(choice.note)
-        reviewed = review(choice.loader, choice.keys, choice.connection, choice.database)
+        try:
+            reviewed = self._review(**options)
+        except CommandError:
+            raise
+        # Any error of a migration's module, or of its graph: an exit code of 1 would say that something was found.
+        except Exception as error:
+            told = f"The migrations cannot be read: {type(error).__name__}: {error}\n--traceback shows where."
+            raise CommandError(told, returncode=2) from error
         if text := options["print_as"](reviewed):
             self.stdout.write(text)
         worst = max((finding.severity for one in reviewed for finding in one.findings), default=0)
         if options["fail_on"] != "never" and worst >= Severity[options["fail_on"].upper()]:
             raise SystemExit(1)
+
+    def _review(
+        self, app_label: str | None, migration_name: str | None, database: str, *, offline: bool, **_: object
+    ) -> list[Reviewed]:
+        choice = Choice.of(app_label, migration_name, database, offline=offline)
+        if choice.note:
+            self.stderr.write(choice.note)
+        return review(choice.loader, choice.keys, choice.connection, choice.database)

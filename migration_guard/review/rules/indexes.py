@@ -35,7 +35,8 @@ def index_not_concurrent(action: Action, scene: Scene) -> str | None:
     "DROP_INDEX",
 )
 def drop_index_not_concurrent(action: Action, scene: Scene) -> str | None:
-    if action.node.has("CONCURRENTLY_KW"):
+    is_held = action.is_atomic and action.work.table in scene.locked
+    if action.node.has("CONCURRENTLY_KW") or is_held:
         return None
     return "The index goes at once, but the lock on its table must be got first, and everybody queues behind it."
 
@@ -107,6 +108,9 @@ def if_not_exists_hides_invalid(action: Action, scene: Scene) -> str | None:
 def index_dropped_first(action: Action, scene: Scene) -> str | None:
     if action.is_atomic or scene.is_new(action.table) or not scene.lost_indexes & {action.table, ""}:
         return None
+    # No query knows a column yet that the same migration adds.
+    if all((action.table, column) in scene.new_columns for column in action.indexed):
+        return None
     return f"Queries on {action.table} have neither the old index, which is dropped above, nor this one meanwhile."
 
 
@@ -115,8 +119,7 @@ def index_dropped_first(action: Action, scene: Scene) -> str | None:
     "CREATE_INDEX",
 )
 def wide_index(action: Action, scene: Scene) -> str | None:
-    columns = action.node.first("PARTITION_ITEM_LIST")
-    count = len(columns.all("PARTITION_ITEM")) if columns else 0
+    count = len(action.indexed)
     if action.node.has("UNIQUE_KW") or count <= WIDE_INDEX_COLUMNS:
         return None
     return f"An index of {count} columns is seldom used beyond the first ones, and every write keeps it up."

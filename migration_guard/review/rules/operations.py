@@ -152,7 +152,10 @@ def _of_code(code: Code, work: Work) -> Told:
         (UNBATCHED, code.whole_changes, "All rows that this finds are changed by one statement."),
     ]
     if work.migration.atomic or getattr(work.operation, "atomic", None):
-        rules.append((UNBATCHED, code.whole_loops, "All rows that this finds are loaded, in one transaction."))
+        rules += [
+            (UNBATCHED, code.whole_loops, "All rows that this finds are loaded, in one transaction."),
+            (UNBATCHED, code.long_writes, "The rows that this loop writes stay locked until the commit."),
+        ]
     for rule, find, message in rules:
         for line in dict.fromkeys(find()):
             yield rule, line, message

@@ -57,6 +57,48 @@ operations = [migrations.RemoveIndex("Item", "item_name_index")]
         "concurrently-in-transaction",
     ),
     sql("REINDEX with its option in brackets", "-- atomic = False\nREINDEX (CONCURRENTLY) TABLE shop_item;"),
+    python(
+        "an index that is dropped under a lock that is held",
+        """
+operations = [migrations.AddField("Item", "price", models.IntegerField(null=True, db_index=True))]
+# the next migration
+operations = [
+    migrations.AddField("Item", "colour", models.IntegerField(null=True)),
+    migrations.AlterField("Item", "price", models.IntegerField(null=True)),
+]
+""",
+        "index-not-concurrent",
+    ),
+    python(
+        "a table by its old name and its new one is one",
+        """
+operations = [
+    migrations.RenameModel("Item", "Thing"),
+    migrations.AddField("Thing", "colour", models.IntegerField(null=True)),
+]
+""",
+        "rename-table",
+    ),
+    python(
+        "an index that is dropped before the lock is taken",
+        """
+operations = [migrations.AddField("Item", "price", models.IntegerField(null=True, db_index=True))]
+# the next migration
+operations = [migrations.AlterField("Item", "price", models.IntegerField(null=True))]
+""",
+        "index-not-concurrent",
+        "drop-index-not-concurrent",
+    ),
+    sql(
+        "an index of a new column is no replacement",
+        "-- atomic = False\nDROP INDEX CONCURRENTLY i;\nALTER TABLE shop_item ADD COLUMN price int;\n"
+        "CREATE INDEX CONCURRENTLY j ON shop_item (price);",
+    ),
+    sql(
+        "an index of an expression may be a replacement",
+        "-- atomic = False\nDROP INDEX CONCURRENTLY i;\nCREATE INDEX CONCURRENTLY j ON shop_item (upper(name));",
+        "index-dropped-first",
+    ),
     sql(
         "an index of another table is no replacement",
         "DROP INDEX i;\nCREATE TABLE t (id bigint PRIMARY KEY);\nCREATE INDEX j ON t (id);",
@@ -140,6 +182,72 @@ operations = [SaferAlterFieldSetNotNull("Item", "price", models.IntegerField())]
         "a primary key from an index over a column that is NOT NULL",
         "-- atomic = False\nCREATE UNIQUE INDEX CONCURRENTLY i ON shop_item (name);\n"
         "-- the next migration\nALTER TABLE shop_item ADD CONSTRAINT i PRIMARY KEY USING INDEX i;",
+    ),
+    python(
+        "a foreign key that is renamed comes back",
+        """
+operations = [migrations.AddField("Item", "part_of", models.ForeignKey("shop.Item", models.CASCADE, null=True))]
+# the next migration
+operations = [migrations.RenameField("Item", "part_of", "belongs_to")]
+""",
+        "index-not-concurrent",
+        "foreign-key-validated-under-lock",
+        "rename-column",
+    ),
+    python(
+        "a foreign key goes",
+        """
+operations = [migrations.AddField("Item", "part_of", models.ForeignKey("shop.Item", models.CASCADE, null=True))]
+# the next migration
+operations = [migrations.AlterField("Item", "part_of", models.BigIntegerField(null=True, db_column="part_of_id"))]
+""",
+        "index-not-concurrent",
+        "drop-constraint",
+    ),
+    python(
+        "a foreign key goes with its column",
+        """
+operations = [migrations.AddField("Item", "part_of", models.ForeignKey("shop.Item", models.CASCADE, null=True))]
+# the next migration
+operations = [migrations.RemoveField("Item", "part_of")]
+""",
+        "index-not-concurrent",
+        "drop-column",
+    ),
+    python(
+        "unique_together goes with its table",
+        """
+operations = [migrations.AlterUniqueTogether("Item", {("name", "id")})]
+# the next migration
+operations = [migrations.AlterUniqueTogether("Item", set()), migrations.DeleteModel("Item")]
+""",
+        "unique-built-under-lock",
+        "drop-table",
+    ),
+    python(
+        "unique_together that becomes a constraint comes back",
+        """
+operations = [migrations.AlterUniqueTogether("Item", {("name", "id")})]
+# the next migration
+operations = [
+    migrations.AlterUniqueTogether("Item", set()),
+    migrations.AddConstraint("Item", models.UniqueConstraint(fields=["name", "id"], name="item_name_id_unique")),
+]
+""",
+        "unique-built-under-lock",
+    ),
+    python(
+        "unique_together of other fields does not",
+        """
+operations = [migrations.AlterUniqueTogether("Item", {("name", "id")})]
+# the next migration
+operations = [
+    migrations.AlterUniqueTogether("Item", set()),
+    migrations.AddConstraint("Item", models.UniqueConstraint(fields=["name"], name="item_name_unique")),
+]
+""",
+        "unique-built-under-lock",
+        "drop-constraint",
     ),
     sql("a primary key", "ALTER TABLE shop_log ADD PRIMARY KEY (id);", "unique-built-under-lock"),
     sql(
