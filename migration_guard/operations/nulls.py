@@ -11,7 +11,7 @@ from migration_guard.operations.base import InSteps
 from migration_guard.operations.columns import field_of, with_default
 from migration_guard.operations.editing import has_constraint, one, require_no_transaction, run
 
-BATCH_ROWS = 5_000
+BATCH_ROWS = 2_000
 ADD_CHECK = "ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID"
 VALIDATE = "ALTER TABLE {table} VALIDATE CONSTRAINT {name}"
 DROP_CHECK = "ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"

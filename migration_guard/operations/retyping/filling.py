@@ -5,9 +5,9 @@ from typing import Any
 
 from migration_guard.operations.retyping.shadow import Shadow
 
-BATCH_SECONDS = 0.1
-FIRST_BATCH_ROWS = 1_000
-LARGEST_BATCH_ROWS = 50_000
+BATCH_SECONDS = 0.02
+FIRST_BATCH_ROWS = 500
+LARGEST_BATCH_ROWS = 5_000
 FIRST_BOUND = "SELECT {key} FROM {table} ORDER BY {key} OFFSET %s LIMIT 1"
 NEXT_BOUND = "SELECT {key} FROM {table} WHERE {key} > %s ORDER BY {key} OFFSET %s LIMIT 1"
 FILL = "UPDATE {table} SET {shadow} = {value} WHERE {range} AND {shadow} IS DISTINCT FROM {value}"
