@@ -18,6 +18,10 @@ MORE = """
     UNION ALL
     SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'public'
 """
+# The server shows the work of all databases, and other tests run beside this one.
+WAITING_BUILD = """
+    SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database()
+"""
 TURN_HELD = """
     SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE locktype = 'advisory' AND datname = current_database()

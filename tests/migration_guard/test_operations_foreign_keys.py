@@ -9,7 +9,7 @@ from django.db.migrations.state import ProjectState
 
 from migration_guard.operations import AlterFieldForeignKeyNotValid, ValidateForeignKey
 from migration_guard.operations.foreign_keys import can_do
-from tests.migration_guard.operating import begin_with, kill_while, shape, shape_after, succeed, write
+from tests.migration_guard.operating import WAITING_BUILD, begin_with, kill_while, shape, shape_after, succeed, write
 from tests.migration_guard.stranger import Stranger
 
 pytestmark = pytest.mark.endurance
@@ -115,7 +115,7 @@ def test_kill_while_the_index_is_built_leads_to_the_key(order: Stranger) -> None
     with order.connect() as holder:
         holder.autocommit = False
         holder.execute('UPDATE "Shop Order" SET slug = slug')
-        kill_while(order, "migrate", query="SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
+        kill_while(order, "migrate", query=WAITING_BUILD)
     broken_off = shape(order)
 
     succeed(order, "migrate")
@@ -136,7 +136,8 @@ def test_kill_before_the_key_is_made_is_mended(order: Stranger, *, way_back: boo
         kill_while(
             order,
             "migrate",
-            query="SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOREIGN KEY%'",
+            query="SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock' AND query LIKE '%FOREIGN KEY%'",
         )
     index_alone = shape(order)
 

@@ -9,7 +9,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from migration_guard.operations.retyping import plan
-from tests.migration_guard.operating import begin_with, kill_while, shape, shape_after, succeed, write
+from tests.migration_guard.operating import WAITING_BUILD, begin_with, kill_while, shape, shape_after, succeed, write
 from tests.migration_guard.stranger import Stranger
 
 pytestmark = pytest.mark.endurance
@@ -182,13 +182,15 @@ def test_kill_in_the_middle_is_mended(item: Stranger, file: str) -> None:
     wanted = plain(item, "size")
     write_steps(item, "size")
     succeed(item, "migrate", "shop", FILES[FILES.index(file) - 1])
-    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE %'"
-    building = "SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'"
+    waiting = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event_type = 'Lock' AND query LIKE 'UPDATE %'"
+    )
     with item.connect() as holder:
         holder.autocommit = False
         # The last row that is filled, so that batches before it are done.
         holder.execute("UPDATE \"Shop Item\" SET name = name WHERE name = '2999'")
-        kill_while(item, "migrate", query=waiting if file == "0003_fill" else building)
+        kill_while(item, "migrate", query=waiting if file == "0003_fill" else WAITING_BUILD)
         holder.rollback()
     half_done = shape(item)
 

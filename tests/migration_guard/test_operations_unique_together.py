@@ -6,7 +6,7 @@ import pytest
 from django.db import migrations, models
 
 from migration_guard.operations import UniqueTogetherConcurrently
-from tests.migration_guard.operating import begin_with, kill_while, shape, shape_after, succeed, write
+from tests.migration_guard.operating import WAITING_BUILD, begin_with, kill_while, shape, shape_after, succeed, write
 from tests.migration_guard.stranger import Stranger
 
 pytestmark = pytest.mark.endurance
@@ -91,7 +91,7 @@ def test_kill_while_an_index_is_built_leads_to_the_constraint(item: Stranger) ->
     with item.connect() as holder:
         holder.autocommit = False
         holder.execute('UPDATE "Shop Item" SET place = place WHERE place = 1')
-        kill_while(item, "migrate", query="SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'")
+        kill_while(item, "migrate", query=WAITING_BUILD)
     invalid = item.sql(f"{INDEXES} AND NOT indisvalid")
 
     succeed(item, "migrate")

@@ -1,13 +1,11 @@
 """Migrations that are not atomic: each step once, whatever breaks off between two of them."""
 
-import os
 import signal
-import sys
-import time
 
 import psycopg
 import pytest
 
+from tests.migration_guard.operating import WAITING_BUILD, kill_while
 from tests.migration_guard.stranger import Stranger
 
 pytestmark = pytest.mark.endurance
@@ -20,13 +18,6 @@ RIGHT = "migrations.RunSQL('SELECT 1', migrations.RunSQL.noop)"
 UNIQUE = "migrations.RunSQL('CREATE UNIQUE INDEX CONCURRENTLY item_name ON shop_item (name)')"
 INDEXES = "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid WHERE relname LIKE 'item%'"
 LAST_RUN = "SELECT action, outcome, position, substep, began_next FROM migration_guard_run ORDER BY id DESC LIMIT 1"
-WAITING_BUILD = """
-    SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%' AND datname = current_database()
-"""
-TURN_HELD = """
-    SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
-    WHERE locktype = 'advisory' AND datname = current_database()
-"""
 BREAK_OFF = "migrations.RunPython(break_off, migrations.RunPython.noop)"
 BREAK_OFF_CODE = """
 def break_off(apps, editor):
@@ -46,25 +37,12 @@ def rows(shop: Stranger) -> Stranger:
     return shop
 
 
-def kill_while(project: Stranger, *, query: str) -> None:
-    """Kill `migrate` once the query, which sees it at its work, gives a row; return once the server has noticed."""
-    process = project.start(sys.executable, "manage.py", "migrate")
-    while not project.sql(query):
-        assert process.poll() is None, process.communicate()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    deadline = time.monotonic() + 10
-    while project.sql(TURN_HELD):
-        assert time.monotonic() < deadline, "the orphan still has the turn"
-        time.sleep(0.1)
-
-
 def indexes_of_a_broken_build(rows: Stranger) -> list[tuple[object, ...]]:
     """Kill `migrate` while what it builds concurrently waits for a transaction; the indexes that it leaves."""
     with rows.connect() as holder:
         holder.autocommit = False
         holder.execute("UPDATE shop_item SET name = name")
-        kill_while(rows, query=WAITING_BUILD)
+        kill_while(rows, "migrate", query=WAITING_BUILD)
     return rows.sql(INDEXES)
 
 
@@ -252,7 +230,7 @@ def test_interrupted_detaching_of_a_partition_is_finished(rows: Stranger) -> Non
     with rows.connect() as holder:
         holder.autocommit = False
         holder.execute("SELECT * FROM bars")
-        kill_while(rows, query="SELECT inhrelid FROM pg_inherits WHERE inhdetachpending")
+        kill_while(rows, "migrate", query="SELECT inhrelid FROM pg_inherits WHERE inhdetachpending")
 
     migration = rows.manage("migrate")
 
