@@ -45,6 +45,10 @@ class GuardSettings:
         is_package = INSTALLED.intersection(path.parts) or any(map(path.is_relative_to, _package_folders()))
         return not is_package
 
+    def guarded_apps(self) -> list[str]:
+        """The labels of the installed apps that are the project's own."""
+        return [config.label for config in apps.get_app_configs() if self.guards(config.label, Path(config.path))]
+
 
 def configured() -> dict[str, Any]:
     value = getattr(settings, "MIGRATION_GUARD", {})

@@ -1,7 +1,7 @@
 """`migrate` from end to end: look, wait for the turn, look again, compare, and let Django's command do its work."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from migration_guard.console import GuardedCommand
 from migration_guard.ledger import Ledger, MigrationKey
+from migration_guard.substitution import standing_in
 from migration_guard.survey import Survey, unrecorded_squashes
 from migration_guard.turns import is_taken
 
@@ -120,8 +121,7 @@ class Migrating:
             executor.note_pruned(before.keys() - executor.recorder.applied_migrations().keys())
 
 
-@contextmanager
-def executing_with(executor: MigrationExecutor) -> Iterator[None]:
+def executing_with(executor: MigrationExecutor) -> AbstractContextManager[None]:
     """Let Django's command, which makes its executor by name, find this one."""
     module: Any = migrate
     of_django = module.MigrationExecutor
@@ -131,8 +131,4 @@ def executing_with(executor: MigrationExecutor) -> Iterator[None]:
         is_ours = connection.alias == executor.connection.alias
         return executor if is_ours else of_django(connection, *arguments)
 
-    module.MigrationExecutor = made
-    try:
-        yield
-    finally:
-        module.MigrationExecutor = of_django
+    return standing_in(migrate, "MigrationExecutor", made)

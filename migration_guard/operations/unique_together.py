@@ -6,20 +6,11 @@ from typing import Any
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations import AlterUniqueTogether
 from django.db.migrations.state import ProjectState
-from django.db.models import Model
+from django.db.models import Model, UniqueConstraint
 
 from migration_guard.operations.base import InSteps
-from migration_guard.operations.editing import (
-    build_index,
-    compose,
-    has_constraint,
-    is_partitioned,
-    require_no_transaction,
-    run,
-)
-
-CREATE_UNIQUE_INDEX = "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({columns})"
-ADD_UNIQUE = "ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
+from migration_guard.operations.concurrently import build_unique
+from migration_guard.operations.editing import is_partitioned, require_no_transaction
 
 Together = Collection[tuple[str, ...]]
 
@@ -59,15 +50,9 @@ class UniqueTogetherConcurrently(InSteps, AlterUniqueTogether):
 
 
 def add_unique(editor: BaseDatabaseSchemaEditor, model: type[Model], fields: tuple[str, ...]) -> None:
-    table, quote = model._meta.db_table, editor.quote_name
-    columns = _columns(model, fields)
-    name = _constraint_name(editor, table, columns)
-    if has_constraint(editor, table, name):
-        return
-    parts = {"table": quote(table), "name": quote(name)}
-    listed = ", ".join(map(quote, columns))
-    build_index(editor, compose(CREATE_UNIQUE_INDEX, **parts, columns=listed))
-    run(editor, ADD_UNIQUE, **parts)
+    any_editor: Any = editor
+    name = any_editor._unique_constraint_name(model._meta.db_table, _columns(model, fields), quote=False)
+    build_unique(editor, model, UniqueConstraint(fields=fields, name=str(name)))
 
 
 def remove_unique(editor: BaseDatabaseSchemaEditor, model: type[Model], fields: tuple[str, ...]) -> None:
@@ -81,8 +66,3 @@ def remove_unique(editor: BaseDatabaseSchemaEditor, model: type[Model], fields: 
 
 def _columns(model: type[Model], fields: tuple[str, ...]) -> list[str]:
     return [str(model._meta.get_field(field).column) for field in fields]  # type: ignore[union-attr]
-
-
-def _constraint_name(editor: BaseDatabaseSchemaEditor, table: str, columns: list[str]) -> str:
-    any_editor: Any = editor
-    return str(any_editor._unique_constraint_name(table, columns, quote=False))

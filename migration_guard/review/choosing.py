@@ -1,9 +1,7 @@
 """Which migrations a review is about, and the database that says more about them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from django.apps import apps
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -12,9 +10,10 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.conf import GuardSettings
-from migration_guard.connections import require_postgresql
+from migration_guard.connections import another_session, require_postgresql
 from migration_guard.ledger import MigrationKey
 from migration_guard.review.database import Database
+from migration_guard.review.reviewing import plan_of
 
 ANSWER_WITHIN_SECONDS = 3
 
@@ -48,7 +47,8 @@ class Choice:
 def _keys(loader: MigrationLoader, app: str | None, name: str | None) -> list[MigrationKey]:
     """In the order of the plan. Without an app, those of the guarded apps."""
     if app is None:
-        wanted = {key for key in loader.graph.nodes if _is_guarded(key[0])}
+        guarded = GuardSettings.load().guarded_apps()
+        wanted = {key for key in loader.graph.nodes if key[0] in guarded}
     elif app not in loader.migrated_apps:
         raise CommandError(
             f"There is no app {app} with migrations. There are: {', '.join(sorted(loader.migrated_apps))}.",
@@ -58,14 +58,7 @@ def _keys(loader: MigrationLoader, app: str | None, name: str | None) -> list[Mi
         wanted = {key for key in loader.graph.nodes if key[0] == app}
     else:
         wanted = {_named(loader, app, name)}
-    plan = dict.fromkeys(step for key in sorted(wanted) for step in loader.graph.forwards_plan(key))
-    return [key for key in plan if key in wanted]
-
-
-def _is_guarded(app: str) -> bool:
-    return apps.is_installed(apps.get_app_config(app).name) and GuardSettings.load().guards(
-        app, Path(apps.get_app_config(app).path)
-    )
+    return [key for key in plan_of(loader, wanted) if key in wanted]
 
 
 def _named(loader: MigrationLoader, app: str, name: str) -> MigrationKey:
@@ -82,9 +75,8 @@ def _named(loader: MigrationLoader, app: str, name: str) -> MigrationKey:
 
 def ask(connection: BaseDatabaseWrapper) -> tuple[Database | None, str]:
     """What the database says; None with the reason where it does not answer, or has nothing to say."""
-    session = connection.copy()
-    session.settings_dict["OPTIONS"] = {**session.settings_dict["OPTIONS"], "connect_timeout": ANSWER_WITHIN_SECONDS}
-    session.settings_dict["OPTIONS"].pop("pool", None)
+    session = another_session(connection, "review")
+    session.settings_dict["OPTIONS"]["connect_timeout"] = ANSWER_WITHIN_SECONDS
     try:
         applied = set(MigrationRecorder(session).applied_migrations())
         if applied:

@@ -51,40 +51,35 @@ class Code:
         return self.module == module or self.module.startswith("django.")
 
     def imported_models(self) -> Iterator[str]:
-        for tree, names in self._functions:
-            for node in ast.walk(tree):
-                is_use = isinstance(node, ast.Name) and _is_real_model(names.get(node.id))
-                is_import = isinstance(node, ast.ImportFrom) and (node.module or "").endswith("models")
-                is_user = isinstance(node, ast.Name) and node.id == "get_user_model"
-                if (is_use or is_import or is_user) and not _is_of_django(node):
-                    yield self._line(node)
+        for node, names in self._nodes():
+            is_use = isinstance(node, ast.Name) and _is_real_model(names.get(node.id))
+            is_import = isinstance(node, ast.ImportFrom) and (node.module or "").endswith("models")
+            is_user = isinstance(node, ast.Name) and node.id == "get_user_model"
+            if (is_use or is_import or is_user) and not _is_of_django(node):
+                yield _line(node)
 
     def imported_calls(self) -> Iterator[str]:
         """Functions of the same project, in other modules, that it calls."""
         package = self.module.partition(".")[0]
-        for tree, names in self._functions:
-            for node in ast.walk(tree):
-                value = (
-                    names.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
-                )
+        for node, names in self._nodes():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                value = names.get(node.func.id)
                 origin = str(getattr(value, "__module__", ""))
                 if inspect.isfunction(value) and origin != self.module and origin.partition(".")[0] == package:
-                    yield self._line(node)
+                    yield _line(node)
 
     def external_calls(self) -> Iterator[str]:
-        for tree, names in self._functions:
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and _is_external(node.func, names):
-                    yield self._line(node)
+        for node, names in self._nodes():
+            if isinstance(node, ast.Call) and _is_external(node.func, names):
+                yield _line(node)
 
     def raw_cursors(self) -> Iterator[str]:
-        for tree, _ in self._functions:
-            for node in ast.walk(tree):
-                match node:
-                    case ast.Call(func=ast.Attribute(attr="cursor" | "raw")):
-                        yield self._line(node)
-                    case ast.Call(func=ast.Attribute(value=ast.Name(id="schema_editor" | "editor"), attr="execute")):
-                        yield self._line(node)
+        for node, _ in self._nodes():
+            match node:
+                case ast.Call(func=ast.Attribute(attr="cursor" | "raw")):
+                    yield _line(node)
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="schema_editor" | "editor"), attr="execute")):
+                    yield _line(node)
 
     def whole_changes(self) -> Iterator[str]:
         """Changes of all rows of a queryset at once."""
@@ -95,20 +90,20 @@ class Code:
                     case ast.Call(func=ast.Attribute(attr="bulk_update"), args=[objects, *_], keywords=keywords):
                         is_batched = any(keyword.arg == "batch_size" for keyword in keywords)
                         if _is_queryset(objects, querysets) and not is_batched:
-                            yield self._line(node)
+                            yield _line(node)
                     case ast.Call(func=ast.Attribute(value=value, attr="update" | "delete")):
                         if _is_queryset(value, querysets) and not _is_one_row(value):
-                            yield self._line(node)
+                            yield _line(node)
 
     def whole_loops(self) -> Iterator[str]:
         """Loops over a queryset that hold all of its rows."""
-        yield from (self._line(loop.iter) for loop in self._loops() if not _is_bounded(loop.iter))
+        yield from (_line(loop.iter) for loop in self._loops() if not _is_bounded(loop.iter))
 
     def long_writes(self) -> Iterator[str]:
         """Loops that hold few rows of a queryset at a time, and write each of them."""
         for loop in self._loops():
             if "iterator" in _chain(loop.iter) and _writes(loop):
-                yield self._line(loop.iter)
+                yield _line(loop.iter)
 
     def _loops(self) -> Iterator[ast.For]:
         for tree, _ in self._functions:
@@ -116,6 +111,11 @@ class Code:
             for node in ast.walk(tree):
                 if isinstance(node, ast.For) and _is_queryset(node.iter, querysets):
                     yield node
+
+    def _nodes(self) -> Iterator[tuple[ast.AST, dict[str, Any]]]:
+        for tree, names in self._functions:
+            for node in ast.walk(tree):
+                yield node, names
 
     @cached_property
     def _functions(self) -> list[tuple[ast.AST, dict[str, Any]]]:
@@ -135,9 +135,10 @@ class Code:
             waiting += [value for name in called if _is_helper(value := names.get(name), self.module)]
         return list(found.values())
 
-    def _line(self, node: ast.AST) -> str:
-        """The statement's first line, as it is written."""
-        return ast.unparse(node).splitlines()[0]
+
+def _line(node: ast.AST) -> str:
+    """The statement's first line, as it is written."""
+    return ast.unparse(node).splitlines()[0]
 
 
 def _tree_of(function: Any) -> ast.AST | None:
@@ -167,9 +168,9 @@ def _globals(function: Any) -> dict[str, Any]:
 
 
 def _imported_within(tree: ast.AST) -> Iterator[tuple[str, Any]]:
-    """What imports inside the function bind; nothing for what is not installed here."""
+    """What imports inside the function bind; nothing for what is not installed, or does not load, here."""
     for node in ast.walk(tree):
-        with suppress(ImportError, AttributeError):
+        with suppress(Exception):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield alias.asname or alias.name.partition(".")[0], import_module(alias.name.partition(".")[0])

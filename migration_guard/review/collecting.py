@@ -1,6 +1,6 @@
 """What each operation of a migration would send to the server, and the code that it would run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ class Work:
     before: ProjectState
     after: ProjectState
     scripts: list[str] = field(default_factory=list)
-    code: Callable[..., object] | None = None
+    code: Code | None = None
     # Why the operation's SQL cannot be had without a database.
     unseen: str = ""
 
@@ -63,7 +63,7 @@ class Work:
     @property
     def title(self) -> str:
         """What Django calls the operation; of a RunPython, its function."""
-        return f"RunPython({Code(self.code).name})" if self.code else self.operation.describe()
+        return f"RunPython({self.code.name})" if self.code else self.operation.describe()
 
 
 class LeanState(ProjectState):
@@ -136,7 +136,7 @@ def _reach(operation: Operation, app_label: str, before: ProjectState) -> Litera
 def _do(work: Work, step: Step, editor: Any) -> None:
     operation = step.operation
     if isinstance(operation, RunPython):
-        work.code = operation.code
+        work.code = Code(operation.code)
     elif isinstance(operation, RunSQL):
         work.scripts = list(_scripts(operation, editor))
     elif isinstance(operation, CreateExtension):

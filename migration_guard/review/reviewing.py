@@ -78,7 +78,7 @@ def review(
 
 def _with_predecessors(loader: MigrationLoader, keys: Collection[MigrationKey]) -> Iterator[MigrationKey]:
     """The keys in the order of the plan, and before them what the same app did last."""
-    plan = _plan(loader, keys)
+    plan = plan_of(loader, keys)
     for app in dict.fromkeys(app for app, _ in keys):
         own = [key for key in plan if key[0] == app]
         first = min(own.index(key) for key in keys if key[0] == app)
@@ -86,7 +86,8 @@ def _with_predecessors(loader: MigrationLoader, keys: Collection[MigrationKey]) 
     yield from keys
 
 
-def _plan(loader: MigrationLoader, keys: Collection[MigrationKey]) -> list[MigrationKey]:
+def plan_of(loader: MigrationLoader, keys: Collection[MigrationKey]) -> list[MigrationKey]:
+    """The migrations and all that they need, in the order of their application."""
     return list(dict.fromkeys(step for key in sorted(keys) for step in loader.graph.forwards_plan(key)))
 
 
@@ -95,7 +96,7 @@ def _collect(
 ) -> Iterator[tuple[MigrationKey, list[Work]]]:
     state = LeanState(real_apps=loader.unmigrated_apps)
     chosen = set(wanted)
-    for key in _plan(loader, chosen):
+    for key in plan_of(loader, chosen):
         migration = loader.graph.nodes[key]
         if key in chosen:
             yield key, collect(migration, state, connection)

@@ -1,11 +1,6 @@
 """What `makemigrations` asks the database, and what it says when that does not answer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 from django.core.management.base import CommandError
-from django.core.management.commands import makemigrations
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
@@ -37,17 +32,6 @@ class SilentLoader(MigrationLoader):
 
     def check_consistent_history(self, connection: BaseDatabaseWrapper) -> None:
         """Nobody is asked."""
-
-
-@contextmanager
-def loading_with(loader: type[MigrationLoader]) -> Iterator[None]:
-    """Let Django's command, which makes its loader by name, find this one."""
-    module: Any = makemigrations
-    of_django, module.MigrationLoader = module.MigrationLoader, loader
-    try:
-        yield
-    finally:
-        module.MigrationLoader = of_django
 
 
 def partitioned_tables(connection: BaseDatabaseWrapper) -> set[str]:

@@ -1,10 +1,8 @@
 """The second steps that are still to be taken: what stayed in the database for a release that is gone by now."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from django.apps import apps
 from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.graph import MigrationGraph
@@ -66,10 +64,7 @@ def _migration(app_label: str, operations: list[Operation]) -> Migration:
 
 def outstanding(graph: MigrationGraph, real_apps: set[str]) -> dict[str, list[Operation]]:
     """By guarded app, in the order of their first steps."""
-    settings = GuardSettings.load()
-    found: dict[str, list[Operation]] = {
-        config.label: [] for config in apps.get_app_configs() if settings.guards(config.label, Path(config.path))
-    }
+    found: dict[str, list[Operation]] = {app_label: [] for app_label in GuardSettings.load().guarded_apps()}
     state = ProjectState(real_apps=real_apps)
     for app_label, operation in _operations(graph):
         if app_label in found:

@@ -16,28 +16,33 @@ from migration_guard.review.reviewing import review
 from migration_guard.review.syntax import ParserMissing
 
 
-def review_of(migrations: list[Migration], connection: BaseDatabaseWrapper, *, asks: bool) -> str:
-    """The review's report; without its parser, what installs that: the files are written all the same."""
-    importlib.invalidate_caches()
-    database, _ = ask(connection) if asks else (None, "")
-    keys = [(migration.app_label, migration.name) for migration in migrations]
-    try:
-        return as_text(review(MigrationLoader(None), keys, connection, database))
-    except ParserMissing as error:
-        return str(error)
+def shown(migrations: list[Migration], connection: BaseDatabaseWrapper, *, asks: bool) -> Iterator[str]:
+    """Lines for a terminal: the SQL, then the review. Without `asks` the database is left alone.
 
-
-def sql_both_ways(migrations: list[Migration], connection: BaseDatabaseWrapper, *, asks: bool) -> Iterator[str]:
-    """Lines for a terminal. Without `asks` the names that only the database knows are Django's usual ones."""
+    Names that only it knows are Django's usual ones then.
+    """
     importlib.invalidate_caches()
-    session = connection if asks else offline(connection)
     loader = MigrationLoader(None)
-    loader.connection = session
+    loader.connection = connection if asks else offline(connection)
     for migration in migrations:
         for backwards in (False, True):
             yield f"{migration.app_label}.{migration.name}, {'backwards' if backwards else 'forwards'}:"
             for line in _sql(loader, (migration.app_label, migration.name), backwards=backwards):
                 yield f"    {line}"
+    if connection.vendor == "postgresql":
+        yield _review(loader, migrations, connection, asks=asks)
+
+
+def _review(
+    loader: MigrationLoader, migrations: list[Migration], connection: BaseDatabaseWrapper, *, asks: bool
+) -> str:
+    """The report; without the parser, what installs that: the files are written all the same."""
+    database, _ = ask(connection) if asks else (None, "")
+    keys = [(migration.app_label, migration.name) for migration in migrations]
+    try:
+        return as_text(review(loader, keys, connection, database))
+    except ParserMissing as error:
+        return str(error)
 
 
 def _sql(loader: MigrationLoader, key: tuple[str, str], *, backwards: bool) -> list[str]:

@@ -1,10 +1,7 @@
 """Migration files with what Django's writer leaves out: `atomic`, and what the guard says about a migration."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
-from django.core.management.commands import makemigrations
 from django.db.migrations.writer import MigrationWriter
 
 CLASS = "class Migration(migrations.Migration):\n"
@@ -23,14 +20,3 @@ class GuardedWriter(MigrationWriter):
             yield f"    serves_previous_release = {serves}\n"
         if not self.migration.atomic:
             yield "    atomic = False\n"
-
-
-@contextmanager
-def writing_guarded() -> Iterator[None]:
-    """Let Django's command, which makes its writers by name, find this one."""
-    module: Any = makemigrations
-    of_django, module.MigrationWriter = module.MigrationWriter, GuardedWriter
-    try:
-        yield
-    finally:
-        module.MigrationWriter = of_django

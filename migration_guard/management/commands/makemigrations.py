@@ -4,16 +4,18 @@ from typing import TYPE_CHECKING, Any
 from django.apps import AppConfig, apps
 from django.core.management import find_commands, load_command_class
 from django.core.management.base import CommandError, CommandParser
+from django.core.management.commands import makemigrations
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 
-from migration_guard.safer.asking import AskingLoader, SilentLoader, loading_with, partitioned_tables
+from migration_guard.safer.asking import AskingLoader, SilentLoader, partitioned_tables
 from migration_guard.safer.changes import Changes, in_order, rewrite_changes
 from migration_guard.safer.contracting import contracting
 from migration_guard.safer.refusing import refuse_names, refuse_retired
-from migration_guard.safer.showing import review_of, sql_both_ways
-from migration_guard.safer.writing import GuardedWriter, writing_guarded
+from migration_guard.safer.showing import shown
+from migration_guard.safer.writing import GuardedWriter
+from migration_guard.substitution import standing_in
 
 if TYPE_CHECKING:
     from django.core.management.commands.makemigrations import Command as NextCommand
@@ -53,7 +55,7 @@ class Command(NextCommand):
             self.autodetector = contracting(self.autodetector)  # type: ignore[misc]  # of this call alone
         if options["offline"] and options["update"]:
             raise CommandError("--update has to ask the database whether the migration is applied.", returncode=2)
-        with loading_with(self._loader()):
+        with standing_in(makemigrations, "MigrationLoader", self._loader()):
             super().handle(*app_labels, **options)
         if self.written:
             self._review(self.written)
@@ -69,7 +71,7 @@ class Command(NextCommand):
         if self._rewrites and not update_previous_migration_paths:
             changes = rewrite_changes(changes, MigrationLoader(None).project_state(), self._partitioned())
         migrations = list(in_order(changes))
-        with writing_guarded():
+        with standing_in(makemigrations, "MigrationWriter", GuardedWriter):
             # What cannot be written must fail before the first file is there.
             for migration in [] if self.dry_run else migrations:
                 GuardedWriter(migration).as_string()
@@ -93,11 +95,7 @@ class Command(NextCommand):
         return partitioned_tables(connections[DEFAULT_DB_ALIAS]) if asks else set()
 
     def _review(self, written: list[tuple[str, Migration]]) -> None:
-        migrations = [migration for _, migration in written]
         connection = connections[DEFAULT_DB_ALIAS]
-        asks = not self.options["offline"]
-        for line in sql_both_ways(migrations, connection, asks=asks):
+        for line in shown([migration for _, migration in written], connection, asks=not self.options["offline"]):
             self.log(line)
-        if connection.vendor == "postgresql":
-            self.log(review_of(migrations, connection, asks=asks))
         self.log("Next: python manage.py migrate")

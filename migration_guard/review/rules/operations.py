@@ -60,8 +60,6 @@ WITHOUT_INDEX = declare(
 SEVERAL_PURPOSES = declare(
     Rule("several-purposes", Severity.WARNING, "One non-atomic migration for each such operation, the rest atomic.")
 )
-
-
 SEVERAL_TABLES = declare(
     Rule(
         "several-tables-locked",
@@ -70,8 +68,6 @@ SEVERAL_TABLES = declare(
         lock="ACCESS EXCLUSIVE",
     )
 )
-
-
 DROP_CONSTRAINT = declare(
     Rule(
         "drop-constraint",
@@ -118,7 +114,7 @@ def of_work(work: Work, scene: Scene) -> Told:
         yield WITHOUT_INDEX, _written(work), f"To delete a row that {name} may refer to reads the whole table."
     if _changes_composite_key(work):
         yield COMPOSITE_KEY, _written(work), "Django sends no SQL for it: the state has another key than the database."
-    if work.code and not Code(work.code).is_nothing and work.migration.atomic and scene.changed:
+    if work.code and not work.code.is_nothing and work.migration.atomic and scene.changed:
         tables = ", ".join(sorted(scene.changed))
         yield (
             RULES["data-with-schema-change"],
@@ -126,7 +122,7 @@ def of_work(work: Work, scene: Scene) -> Told:
             f"The lock that the change of {tables} took is held while the code runs.",
         )
     if work.code:
-        yield from _of_code(Code(work.code), work)
+        yield from _of_code(work.code, work)
 
 
 def _of_code(code: Code, work: Work) -> Told:
@@ -172,8 +168,8 @@ def _is_of_django(work: Work) -> bool:
 
 
 def _is_at_least_once(work: Work) -> bool:
-    if isinstance(work.operation, RunPython):
-        return not work.operation.atomic and work.operation.code is not RunPython.noop
+    if isinstance(work.operation, RunPython) and work.code:
+        return not work.operation.atomic and not work.code.is_nothing
     return isinstance(work.operation, RunSQL) and _is_outside_transactions(work)
 
 
@@ -221,7 +217,7 @@ def _changes_composite_key(work: Work) -> bool:
 
 def _doc(work: Work) -> str | None:
     own: Any = type(work.migration).__dict__.get("__doc__")
-    return own or getattr(work.code, "__doc__", None)
+    return own or (work.code.function.__doc__ if work.code else None)
 
 
 def _written(work: Work) -> str:
