@@ -54,4 +54,5 @@ def _sql(loader: MigrationLoader, key: tuple[str, str], *, backwards: bool) -> l
     except DatabaseError as error:
         # Some operations ask the catalog for what the migrations before them are still to make.
         return [f"-- known once the migrations before it are applied ({str(error).splitlines()[0]})"]
-    return [line for statement in statements for line in statement.splitlines() if not line.startswith("--")]
+    lines = [line for statement in statements for line in statement.splitlines() if not line.startswith("--")]
+    return lines or ["-- none, or what it finds in the database when it runs"]
