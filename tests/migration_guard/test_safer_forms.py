@@ -64,6 +64,10 @@ UNIQUE = "constraints = [models.UniqueConstraint({}, name='item_rule')]"
 OTHER = "class Other(models.Model):\n    n = models.IntegerField()\n\n\n"
 LONG = "a_rather_long_name_of_a_column_that_is_cut"
 UPPER = item(meta="db_table = 'Shop_Item'")
+GENERATED = (
+    "models.GeneratedField(expression=models.F('count') * 2, output_field=models.IntegerField(), db_persist=True)"
+)
+SPECIAL = "\n\nclass Special(Item):\n    note = models.CharField(max_length=10, null=True)\n"
 REFERRING = item(f"box = {TO_BOX}")
 
 FORMS = {
@@ -127,6 +131,24 @@ FORMS = {
         item("stock = models.PositiveIntegerField(default=3, db_index=True)"),
         ("", "index", "validate"),
         contracts=True,
+    ),
+    "column with comment": Form(
+        PLAIN, item("stock = models.IntegerField(default=3, db_comment='in the shelf')"), ("",), contracts=True
+    ),
+    "gets comment": Form(
+        PLAIN, item("price = models.IntegerField(null=True, db_comment='in cents')", instead_of=PRICE), ("",)
+    ),
+    "generated column": Form(PLAIN, item(f"double = {GENERATED}"), ("",)),
+    "many to many": Form(PLAIN, item("boxes = models.ManyToManyField(Box)"), ("",)),
+    "table that inherits": Form(PLAIN, PLAIN + SPECIAL, ("",)),
+    "column of a table that inherits": Form(
+        PLAIN + SPECIAL,
+        PLAIN + SPECIAL + "    size = models.IntegerField(default=1, db_index=True)\n",
+        ("", "index"),
+        contracts=True,
+    ),
+    "column of a table that is inherited": Form(
+        PLAIN + SPECIAL, item("slug = models.SlugField(default='')") + SPECIAL, ("", "index"), contracts=True
     ),
     "column with db_default": Form(PLAIN, item("stock = models.IntegerField(db_default=3)"), ("",)),
     "column with index": Form(PLAIN, item("slug = models.SlugField(default='')"), ("", "index"), contracts=True),
