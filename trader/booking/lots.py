@@ -1,0 +1,212 @@
+"""Lots, and the order in which a closing trade takes them."""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from trader.booking.numbers import PLACE, ZERO, plain, quantized, share
+
+Selection = tuple[str, Decimal]
+
+
+class Worth(NamedTuple):
+    """Money as the fee policy counts it, without any fee, and the first in base currency: None without a rate."""
+
+    amount: Decimal
+    gross: Decimal
+    base: Decimal | None
+
+    def part(self, part: Decimal, whole: Decimal) -> "Worth":
+        """The share of `part` in `whole`; what is equal stays equal, and is divided once."""
+        if part == whole:
+            return self
+        amount = share(self.amount, part, whole)
+        gross = amount if self.gross == self.amount else share(self.gross, part, whole)
+        if self.base is None or self.base == self.amount:
+            return Worth(amount, gross, None if self.base is None else amount)
+        return Worth(amount, gross, share(self.base, part, whole))
+
+    def plus(self, other: "Worth") -> "Worth":
+        """The sum; of what is not known in base currency, only the known part is added or taken away."""
+        base = None if self.base is None else self.base + (other.base or ZERO)
+        return Worth(self.amount + other.amount, self.gross + other.gross, base)
+
+    def less(self, other: "Worth") -> "Worth":
+        base = None if self.base is None else self.base - (other.base or ZERO)
+        return Worth(self.amount - other.amount, self.gross - other.gross, base)
+
+
+NOTHING = Worth(ZERO, ZERO, ZERO)
+
+
+class Lot:
+    """What one trade opened, long or short: all amounts positive, a short lot's cost being what it was sold for.
+
+    `quantity` and `unclosed` are in the units of its day, `remaining` in those of now: they part when there is a split.
+    `cost` is what remains of it; None with average cost, where the lots share one pool.
+    """
+
+    __slots__ = ("acquired_at", "cost", "quantity", "remaining", "trade", "unclosed", "unit_cost")
+
+    def __init__(
+        self, trade: str, acquired_at: datetime, quantity: Decimal, unit_cost: Decimal, cost: Worth | None
+    ) -> None:
+        self.trade = trade
+        self.acquired_at = acquired_at
+        self.quantity = self.remaining = self.unclosed = quantity
+        self.unit_cost = unit_cost
+        self.cost = cost
+
+    def take(self, quantity: Decimal) -> Decimal:
+        """Close so much of it; returns how much that is in the units of its day."""
+        opened = quantity if self.unclosed == self.remaining else share(self.unclosed, quantity, self.remaining)
+        self.remaining -= quantity
+        self.unclosed -= opened
+        return opened
+
+    def split(self, numerator: int, denominator: int) -> None:
+        """n new units for d old ones; the cost stays, and so does a lot to carry it, if of the smallest quantity."""
+        self.remaining = quantized(self.remaining * numerator / denominator) or PLACE
+        self.unit_cost = quantized(self.unit_cost * denominator / numerator)
+
+
+class Match(NamedTuple):
+    """The part of a lot that a trade closed. A long lot's proceeds are the trade's, a short one's its own."""
+
+    opening_trade: str
+    closing_trade: str
+    quantity: Decimal
+    opened_quantity: Decimal
+    proceeds: Worth
+    cost: Worth
+    acquired_at: datetime
+    closed_at: datetime
+
+
+class LotsExceeded(ValueError):
+    """A selection takes no more from a lot than it holds, and no more from all of them than is closed."""
+
+    def __init__(self, trade: str, message: str) -> None:
+        super().__init__(message)
+        self.trade = trade
+
+
+class Lots(Protocol):
+    """The open lots of one side."""
+
+    def __iter__(self) -> Iterator[Lot]: ...
+
+    def push(self, lot: Lot) -> None: ...
+
+    def reorder(self) -> None:
+        """Keep the order among lots to come, after all unit costs have changed in one ratio."""
+        ...
+
+    def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
+        """The lots to close next, each with the most that may be taken of it; the taker resumes after taking."""
+        ...
+
+
+class OldestFirst(deque[Lot]):
+    """FIFO; AVERAGE, whose quantities leave so; and lots that come in the order in which they shall go."""
+
+    def push(self, lot: Lot) -> None:
+        self.append(lot)
+
+    def reorder(self) -> None:
+        """Their order is that of their coming."""
+
+    def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
+        while self:
+            lot = self[0]
+            if lot.remaining:
+                yield lot, lot.remaining
+            else:
+                self.popleft()
+
+
+class NewestFirst(list[Lot]):
+    """LIFO."""
+
+    def push(self, lot: Lot) -> None:
+        self.append(lot)
+
+    def reorder(self) -> None:
+        """Their order is that of their coming."""
+
+    def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
+        while self:
+            lot = self[-1]
+            if lot.remaining:
+                yield lot, lot.remaining
+            else:
+                self.pop()
+
+
+class DearestFirst:
+    """HIFO: of long lots the highest cost first, of short ones the lowest price; of equal ones the oldest."""
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._heap: list[tuple[Decimal, int, Lot]] = []
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Lot]:
+        return (lot for _, _, lot in sorted(self._heap, key=lambda entry: entry[1]))
+
+    def push(self, lot: Lot) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (-self._sign * lot.unit_cost, self._count, lot))
+
+    def reorder(self) -> None:
+        self._heap = [(-self._sign * lot.unit_cost, count, lot) for _, count, lot in self._heap]
+        heapq.heapify(self._heap)
+
+    def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
+        while self._heap:
+            lot = self._heap[0][2]
+            if lot.remaining:
+                yield lot, lot.remaining
+            else:
+                heapq.heappop(self._heap)
+
+
+class Selected(OldestFirst):
+    """SPECIFIC: what was selected, then the oldest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_trade: dict[str, Lot] = {}
+
+    def push(self, lot: Lot) -> None:
+        super().push(lot)
+        self._by_trade[lot.trade] = lot
+
+    def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
+        for trade, quantity in selections:
+            yield self._selected(trade, quantity), quantity
+        yield from super().picks(())
+
+    def _selected(self, trade: str, quantity: Decimal) -> Lot:
+        lot = self._by_trade.get(trade)
+        held = lot.remaining if lot else ZERO
+        if lot is None or held < quantity:
+            raise LotsExceeded(trade, f"{plain(quantity)} units are selected of a lot that holds {plain(held)}.")
+        return lot
+
+
+def lots_of(method: str, sign: int) -> Lots:
+    """An empty collection for a position of that sign under FIFO, LIFO, HIFO, AVERAGE or SPECIFIC."""
+    match method:
+        case "FIFO" | "AVERAGE":
+            return OldestFirst()
+        case "LIFO":
+            return NewestFirst()
+        case "HIFO":
+            return DearestFirst(sign)
+        case "SPECIFIC":
+            return Selected()
+    raise ValueError(f"{method} is no cost basis method.")
