@@ -1,22 +1,21 @@
 """Reference data: what the book counts in, where it trades and what."""
 
+from datetime import date, datetime
 from decimal import Decimal
 from typing import ClassVar
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
 from django.db import models
+
+from trader.booking.numbers import CONTEXT
+from trader.models.numbers import positive
 
 
 def validate_time_zone(name: str) -> None:
     """Raise ValidationError, for the field `time_zone`, unless the IANA database has that name."""
     if name not in available_timezones():
         raise ValidationError({"time_zone": f"{name} is no IANA time zone, such as Europe/Zurich."})
-
-
-def positive(column: str) -> models.Q:
-    """Above zero, and not NaN: a numeric column takes it, and PostgreSQL sorts it above every number."""
-    return models.Q((f"{column}__gt", 0), (f"{column}__lt", 10**18))
 
 
 class CurrencyManager(models.Manager["Currency"]):
@@ -96,6 +95,10 @@ class Venue(models.Model):
 
     def natural_key(self) -> tuple[str]:
         return (self.mic,)
+
+    def date_of(self, instant: datetime) -> date:
+        """The trade date of an instant: its day in the venue's time zone."""
+        return instant.astimezone(ZoneInfo(self.time_zone)).date()
 
 
 class InstrumentManager(models.Manager["Instrument"]):
@@ -180,3 +183,8 @@ class Instrument(models.Model):
 
     def natural_key(self) -> tuple[str, str, str]:
         return (self.symbol, self.venue.mic, self.currency.code)
+
+    @property
+    def unit(self) -> Decimal:
+        """What one unit of quantity is worth, in the currency, at a price of 1: multiplier x price quotation factor."""
+        return CONTEXT.multiply(self.multiplier, self.price_quotation_factor)
