@@ -1,0 +1,67 @@
+"""Exchange rates: the last one known on a day."""
+
+from bisect import bisect_right
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+from trader.booking.numbers import ONE, exact
+from trader.models import FxRate
+
+Known = tuple[list[date], list[Decimal]]
+
+
+class Rates:
+    """The book's rates, read pair by pair as they are asked for, and then kept.
+
+    `missing` gathers the pairs that a figure was left open for, as base/quote.
+    """
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        # The first day that is asked for is read alone: a single trade needs no other.
+        self._first: dict[tuple[str, str], tuple[date, Decimal | None]] = {}
+        self._pairs: dict[tuple[str, str], Known] = {}
+
+    def at(self, base: str, quote: str, on: date) -> Decimal | None:
+        """Units of `quote` for one of `base` by the last rate at or before the day (UTC): by a rate of the pair, else
+        by one of its inverse, else None."""
+        if base == quote:
+            return ONE
+        direct = self._last(base, quote, on)
+        if direct is not None:
+            return direct
+        inverse = self._last(quote, base, on)
+        if inverse is None:
+            return None
+        with exact():
+            return ONE / inverse
+
+    def needed(self, base: str, quote: str, on: date) -> Decimal | None:
+        """The same, where None leaves a figure open."""
+        rate = self.at(base, quote, on)
+        if rate is None:
+            self.missing.add(f"{base}/{quote}")
+        return rate
+
+    def _last(self, base: str, quote: str, on: date) -> Decimal | None:
+        day, rate = self._first.get((base, quote)) or self._read_first(base, quote, on)
+        if day == on:
+            return rate
+        dates, rates = self._pairs.get((base, quote)) or self._read(base, quote)
+        position = bisect_right(dates, on)
+        return rates[position - 1] if position else None
+
+    def _read_first(self, base: str, quote: str, on: date) -> tuple[date, Decimal | None]:
+        until = datetime.combine(on, time.max, UTC)
+        known = FxRate.objects.filter(base__code=base, quote__code=quote, at__lte=until).order_by("-at", "-pk")
+        first = self._first[base, quote] = on, known.values_list("rate", flat=True).first()
+        return first
+
+    def _read(self, base: str, quote: str) -> Known:
+        rows = FxRate.objects.filter(base__code=base, quote__code=quote).order_by("at", "pk").values_list("at", "rate")
+        known: Known = ([], [])
+        for at, rate in rows:
+            known[0].append(at.astimezone(UTC).date())
+            known[1].append(rate)
+        self._pairs[base, quote] = known
+        return known
