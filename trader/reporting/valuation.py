@@ -1,0 +1,75 @@
+"""What things are worth on a day: by its prices and rates, or by those that are given instead."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.db import connection
+
+from trader.booking.figures import price_on
+from trader.booking.numbers import ONE, exact, in_base
+from trader.models import Instrument
+from trader.operations.rates import Rates
+from trader.operations.trades import splits_of
+
+Pair = tuple[str, str]
+
+DAILY = "1d"
+LAST_BARS = """
+    SELECT traded.instrument, bar.close, bar.ts, bar.split_adjusted
+    FROM unnest(%(instruments)s::bigint[]) AS traded (instrument)
+    CROSS JOIN LATERAL (
+        SELECT close, ts, split_adjusted FROM trader_pricebar
+        WHERE instrument_id = traded.instrument AND timeframe = %(timeframe)s AND ts < %(until)s
+        ORDER BY ts DESC, source LIMIT 1
+    ) AS bar
+"""
+
+
+class Given(NamedTuple):
+    """Prices by instrument, in quotation units, and rates by pair that stand in for the book's own."""
+
+    marks: Mapping[int, Decimal] = {}
+    rates: Mapping[Pair, Decimal] = {}
+
+
+class Valuation:
+    """`rates` notes the pairs that no rate is known for."""
+
+    def __init__(self, base: str, as_of: date, rates: Rates, given: Given) -> None:
+        self._base = base
+        self._as_of = as_of
+        self._rates = rates
+        self._given = given
+
+    def prices(self, instruments: Iterable[Instrument]) -> dict[int, Decimal]:
+        """The last ones known, by instrument, in quotation units: a mark, or the close of a daily bar, as if quoted
+        after the splits since."""
+        wanted = [each.pk for each in instruments if each.pk not in self._given.marks]
+        splits = splits_of(wanted)
+        until = datetime.combine(self._as_of + timedelta(days=1), time.min, UTC)
+        with connection.cursor() as cursor:
+            cursor.execute(LAST_BARS, {"instruments": wanted, "timeframe": DAILY, "until": until})
+            bars = cursor.fetchall()
+        closes = {
+            instrument: price_on(close, ts.astimezone(UTC).date(), self._as_of, splits[instrument], adjusted=adjusted)
+            for instrument, close, ts, adjusted in bars
+        }
+        return closes | dict(self._given.marks)
+
+    def in_base(self, amount: Decimal | None, currency: str) -> Decimal | None:
+        """At 18 places. None where a rate is missing, unless there is nothing to convert."""
+        if not amount:
+            return amount
+        with exact():
+            return in_base(amount, self._rate(currency))
+
+    def _rate(self, currency: str) -> Decimal | None:
+        direct = self._given.rates.get((currency, self._base))
+        if direct is not None:
+            return direct
+        inverse = self._given.rates.get((self._base, currency))
+        if inverse is not None:
+            return ONE / inverse
+        return self._rates.needed(currency, self._base, self._as_of)
