@@ -1,0 +1,58 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from trader.importing.files import FORMATS, Outcome, import_file
+from trader.management import arguments
+from trader.management.terminal import Progress, as_json
+
+
+class Command(BaseCommand):
+    help = (
+        "Takes the executions, cash and splits of a broker's file into an account: all of the file or nothing, and "
+        "nothing twice. Exits 0 when it is in the book, 1 when it is refused, 2 where it cannot be read at all."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--account", required=True, metavar="CODE")
+        parser.add_argument("--format", required=True, choices=FORMATS)
+        parser.add_argument("--dry-run", action="store_true", help="Say what would be done, and keep nothing.")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *, file: Path, account: str, **options: Any) -> None:
+        progress = Progress(self.stderr)
+        try:
+            with file.open("rb") as source:
+                outcome = import_file(
+                    source,
+                    account=arguments.account(account),
+                    file_format=options["format"],
+                    # A name need not be text in any encoding.
+                    file_name=file.name.encode(errors="replace").decode(),
+                    actor=arguments.actor(),
+                    now=timezone.now(),
+                    dry_run=options["dry_run"],
+                    watch=progress,
+                )
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.", returncode=2) from error
+        finally:
+            progress.end()
+        self._report(outcome, **options)
+        if outcome.problems:
+            raise SystemExit(1)
+
+    def _report(self, outcome: Outcome, *, json: bool, dry_run: bool, **_: object) -> None:
+        if json:
+            self.stdout.write(as_json(outcome.as_data()))
+        elif outcome.problems:
+            for problem in outcome.problems.kept:
+                self.stderr.write(str(problem))
+            found = f"{outcome.problems.count:,} problems" if outcome.problems.count > 1 else "1 problem"
+            self.stderr.write(f"Nothing was imported, for {found}. Mend the file and import it again.")
+        else:
+            verb = "Would import" if dry_run else "Imported"
+            self.stdout.write(f"{verb} {outcome.imported:,} of {outcome.rows:,} rows; {outcome.skipped:,} were known.")
