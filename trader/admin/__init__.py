@@ -1,5 +1,29 @@
 """The admin: a module a subject, as in `trader.models`."""
 
-from trader.admin import accounts, fixtures, reference, users
+from trader.admin import (
+    accounts,
+    executions,
+    fixtures,
+    identifiers,
+    imports,
+    ledger,
+    orders,
+    positions,
+    prices,
+    reference,
+    users,
+)
 
-__all__ = ["accounts", "fixtures", "reference", "users"]
+__all__ = [
+    "accounts",
+    "executions",
+    "fixtures",
+    "identifiers",
+    "imports",
+    "ledger",
+    "orders",
+    "positions",
+    "prices",
+    "reference",
+    "users",
+]

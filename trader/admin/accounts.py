@@ -1,8 +1,8 @@
 from django.contrib import admin
 from django.contrib.admin import RelatedOnlyFieldListFilter
 
-from trader.admin.pages import BookForm, BookModelAdmin
-from trader.models import Account
+from trader.admin.pages import BookForm, FrozenOnceUsed
+from trader.models import Account, Execution, JournalEntry
 
 
 class AccountForm(BookForm):
@@ -19,8 +19,10 @@ class AccountForm(BookForm):
 
 
 @admin.register(Account)
-class AccountAdmin(BookModelAdmin):
+class AccountAdmin(FrozenOnceUsed):
     form = AccountForm
+    frozen = ("base_currency", "cost_basis_method", "fee_policy")
+    used_by = ((Execution, "account"), (JournalEntry, "account"))
     list_display = ("code", "name", "broker", "owner", "base_currency")
     list_display_links = ("code", "name")
     list_filter = (
@@ -30,7 +32,7 @@ class AccountAdmin(BookModelAdmin):
         "fee_policy",
         "allow_short",
     )
-    list_select_related = ("owner", "base_currency")
+    related = ("owner", "base_currency")
     search_fields = ("code", "name", "broker", "owner__email")
     search_help_text = "Code, name, broker or the owner's e-mail address"
     ordering = ("code",)
@@ -39,6 +41,9 @@ class AccountAdmin(BookModelAdmin):
         (None, {"fields": ("code", "name", "owner", "broker")}),
         (
             "Accounting rules",
-            {"fields": ("base_currency", "time_zone", "cost_basis_method", "fee_policy", "allow_short")},
+            {
+                "fields": ("base_currency", "time_zone", "cost_basis_method", "fee_policy", "allow_short"),
+                "description": "From the first trade or entry on, base currency, method and policy stay as they are.",
+            },
         ),
     )

@@ -1,14 +1,34 @@
 """What the pages of the book's models have in common."""
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AdminTextInputWidget, RelatedFieldWidgetWrapper
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.widgets import (
+    AdminDateWidget,
+    AdminSplitDateTime,
+    AdminTextInputWidget,
+    RelatedFieldWidgetWrapper,
+)
+from django.contrib.postgres.fields import DateRangeField
+from django.contrib.postgres.forms import RangeWidget
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse
+
+from trader.admin.refusals import RefusableForm, RefusalsShown
+from trader.admin.showing import Column, plainly
+from trader.booking.numbers import plain
+from trader.models.dates import OUT_OF_BOUNDS, TIMES
+
+# Of what belongs to a row its page shows so many; all of them are on the list of their kind.
+MOST_INLINE_ROWS = 50
 
 
 class DecimalFormField(forms.DecimalField):
@@ -23,47 +43,44 @@ class DecimalFormField(forms.DecimalField):
         return plain(value) if isinstance(value, Decimal) else value
 
 
-def plain(number: Decimal) -> str:
-    """1 for 1.000000000000, 0.00000001 for 1E-8; exact, whatever the precision of the context."""
-    digits = f"{number:f}"
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+class DateTimeFormField(forms.SplitDateTimeField):
+    """A time that has a day in every time zone."""
+
+    widget = AdminSplitDateTime
+    default_validators = [
+        MinValueValidator(TIMES[0], message=OUT_OF_BOUNDS),
+        MaxValueValidator(TIMES[1], message=OUT_OF_BOUNDS),
+    ]
 
 
-class BookForm(forms.ModelForm):
-    """Says beside a field, not above the form, what a constraint has against that field alone."""
+class DateRangeWidget(RangeWidget):
+    """Two dates: the first day, and the day after the last."""
 
-    def add_error(self, field: str | None, error: Any) -> None:
-        if field is None and isinstance(error, ValidationError) and hasattr(error, "error_dict"):
-            error = self._by_field(error)
-        super().add_error(field, error)
-
-    def _by_field(self, error: ValidationError) -> ValidationError:
-        by_field: dict[str, list[ValidationError]] = {}
-        for name, found in error.error_dict.items():
-            for each in found:
-                place = self._field_of(each.message) if name == NON_FIELD_ERRORS else name
-                by_field.setdefault(place, []).append(each)
-        return ValidationError(by_field)
-
-    def _field_of(self, message: object) -> str:
-        for constraint in self.instance._meta.constraints:
-            names = _fields_of(constraint)
-            if constraint.get_violation_error_message() == message and len(names) == 1 and names <= self.fields.keys():
-                return names.pop()
-        return NON_FIELD_ERRORS
+    def __init__(self) -> None:
+        super().__init__(AdminDateWidget)
+        self.widgets = [AdminDateWidget({"placeholder": name, "aria-label": name}) for name in ("From", "Until")]
 
 
-def _fields_of(constraint: models.BaseConstraint) -> set[str]:
-    if isinstance(constraint, models.CheckConstraint):
-        return set(models.Q(constraint.condition).referenced_base_fields)
-    return set(getattr(constraint, "fields", ()))
+class BookForm(RefusableForm):
+    """Of one row of the book."""
 
 
-class BookModelAdmin(admin.ModelAdmin):
-    """Decimals are shown plainly; a form can look up what it refers to and add it, but not change or delete it."""
+class BookFields(BaseModelAdmin):
+    """Decimals and times are shown plainly; a form can look up what it refers to and add it, but not change or delete
+    it."""
 
-    form = BookForm
-    formfield_overrides = {models.DecimalField: {"form_class": DecimalFormField}}
+    form: type[Any] = BookForm
+    formfield_overrides = {
+        models.DecimalField: {"form_class": DecimalFormField},
+        models.DateTimeField: {"form_class": DateTimeFormField},
+        DateRangeField: {"widget": DateRangeWidget},
+    }
+    # What the text and the columns of a row read of other rows.
+    related: Sequence[str] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows.select_related(*self.related) if self.related else rows
 
     def formfield_for_dbfield(
         self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
@@ -72,3 +89,150 @@ class BookModelAdmin(admin.ModelAdmin):
         if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget.can_change_related = field.widget.can_delete_related = False
         return field
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return plainly(self.model, super().get_readonly_fields(request, obj))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        readonly = self.get_readonly_fields(request, obj)
+        entered = self.takes_input(request, obj)
+
+        def shown(fields: Sequence[Column]) -> list[Column]:
+            both = zip(fields, plainly(self.model, fields), strict=True)
+            return [plain if plain in readonly or not entered else field for field, plain in both]
+
+        return [
+            (title, {**options, "fields": shown(options["fields"])})
+            for title, options in self.fieldsets_of(request, obj)
+        ]
+
+    def fieldsets_of(self, request: HttpRequest, obj: Any) -> Sequence[Any]:
+        """The page's fieldsets, by the names of their fields."""
+        return super().get_fieldsets(request, obj)
+
+    def takes_input(self, request: HttpRequest, obj: Any) -> bool:
+        raise NotImplementedError
+
+
+class Tool(NamedTuple):
+    """What can be done with a row, beside its history."""
+
+    label: str
+    url: str
+
+
+class BookModelAdmin(BookFields, RefusalsShown):
+    """The page for a new row has `add_form` and `add_fieldsets`, where they are others, and `add_inlines` alone."""
+
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    add_form: type[BookForm] | None = None
+    add_fieldsets: Sequence[Any] = ()
+    add_inlines: tuple[Any, ...] = ()
+
+    def fieldsets_of(self, request: HttpRequest, obj: Any) -> Sequence[Any]:
+        return self.add_fieldsets if self.add_fieldsets and obj is None else super().fieldsets_of(request, obj)
+
+    def takes_input(self, request: HttpRequest, obj: Any) -> bool:
+        return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any) -> type[forms.ModelForm]:
+        given = {"form": self.add_form} if obj is None and self.add_form else {}
+        return super().get_form(request, obj, *args, **given | kwargs)
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return self.inlines if obj else self.add_inlines
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return plainly(self.model, super().get_list_display(request))
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> list[Any]:
+        return plainly(self.model, super().get_list_display_links(request, list_display) or ())
+
+    def tools(self, request: HttpRequest, obj: Any) -> list[Tool]:
+        return []
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = context["original"]
+        context["tools"] = self.tools(request, row) if row else []
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+class FrozenOnceUsed(BookModelAdmin):
+    """What rows of other tables were counted by is shown and no longer asked for; the database refuses to change it."""
+
+    frozen: Sequence[str]
+    used_by: Sequence[tuple[type[models.Model], str]]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        readonly = super().get_readonly_fields(request, obj)
+        return [*readonly, *plainly(self.model, self.frozen)] if obj and self._is_used(obj) else readonly
+
+    def _is_used(self, row: models.Model) -> bool:
+        return any(model._default_manager.filter(**{column: row}).exists() for model, column in self.used_by)
+
+
+class RecordedAdmin(BookModelAdmin):
+    """Of rows that are never changed or deleted; newest first, in the order of their keys."""
+
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
+    sortable_by = ()
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ViewedAdmin(RecordedAdmin):
+    """Of rows that come from elsewhere."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+class BookInline(BookFields, admin.TabularInline):
+    extra = 0
+
+    def takes_input(self, request: HttpRequest, obj: Any) -> bool:
+        return self.has_add_permission(request, obj) or self.has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        if self.takes_input(request, obj):
+            return super().get_readonly_fields(request, obj)
+        return plainly(self.model, self.get_fields(request, obj))
+
+
+class FirstRows(BaseInlineFormSet):
+    def get_queryset(self) -> QuerySet[Any]:
+        if not hasattr(self, "_first"):
+            self._first = super().get_queryset()[:MOST_INLINE_ROWS]
+        return self._first
+
+
+class RecordedInline(BookInline):
+    """Of rows that are never changed or deleted; newest first, as far as they are not too many."""
+
+    formset = FirstRows
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ViewedInline(RecordedInline):
+    """Of rows that come from elsewhere."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def actor_of(request: HttpRequest) -> str:
+    """Under which name a fact is recorded that this person enters."""
+    return str(request.user)

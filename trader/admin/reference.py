@@ -1,14 +1,33 @@
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.admin import RelatedOnlyFieldListFilter
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 
-from trader.admin.pages import BookForm, BookModelAdmin
-from trader.models import Currency, Instrument, Venue
+from trader.admin.identifiers import InstrumentIdentifierInline
+from trader.admin.pages import BookForm, BookModelAdmin, FrozenOnceUsed
+from trader.models import Currency, Execution, Instrument, Posting, Venue
+from trader.models.dates import DATES
+from trader.operations.positions import project_instrument
+
+
+class CurrencyForm(BookForm):
+    class Meta:
+        help_texts = {
+            "minor_unit": (
+                "Decimal places of the smallest amount that is booked: 2 for CHF, 0 for JPY. "
+                "From the first posting on it stays as it is."
+            ),
+        }
 
 
 @admin.register(Currency)
-class CurrencyAdmin(BookModelAdmin):
+class CurrencyAdmin(FrozenOnceUsed):
+    form = CurrencyForm
+    frozen = ("minor_unit",)
+    used_by = ((Posting, "currency"),)
     list_display = ("code", "minor_unit")
     list_filter = ("minor_unit",)
     search_fields = ("code",)
@@ -34,8 +53,10 @@ class InstrumentForm(BookForm):
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(BookModelAdmin):
+class InstrumentAdmin(FrozenOnceUsed):
     form = InstrumentForm
+    frozen = ("currency", "multiplier", "price_quotation_factor")
+    used_by = ((Execution, "instrument"),)
     list_display = ("symbol", "name", "venue", "currency", "security_type", "active")
     list_display_links = ("symbol", "name")
     list_filter = (
@@ -44,17 +65,30 @@ class InstrumentAdmin(BookModelAdmin):
         ("venue", RelatedOnlyFieldListFilter),
         ("currency", RelatedOnlyFieldListFilter),
     )
-    list_select_related = ("venue", "currency")
+    related = ("venue", "currency")
     search_fields = ("symbol", "name", "venue__mic")
     search_help_text = "Symbol, name or MIC"
     ordering = ("symbol", "pk")
     autocomplete_fields = ("venue", "currency")
     actions = ("activate", "deactivate")
+    inlines = (InstrumentIdentifierInline,)
     fieldsets = (
         (None, {"fields": ("symbol", "name", "security_type", "active")}),
         ("Listing", {"fields": ("venue", "currency")}),
-        ("Quotation", {"fields": ("multiplier", "price_quotation_factor", "qty_increment", "price_increment")}),
+        (
+            "Quotation",
+            {
+                "fields": ("multiplier", "price_quotation_factor", "qty_increment", "price_increment"),
+                "description": "From the first trade on, currency, multiplier and factor stay as they are.",
+            },
+        ),
     )
+
+    def save_model(self, request: HttpRequest, obj: Instrument, form: ModelForm, change: Any) -> None:
+        super().save_model(request, obj, form, change)
+        # Which rest of a position is none depends on it.
+        if change and "qty_increment" in form.changed_data:
+            project_instrument(obj, since=DATES[0])
 
     @admin.action(permissions=["change"], description="Mark the selected instruments active")
     def activate(self, request: HttpRequest, queryset: QuerySet[Instrument]) -> None:

@@ -3,6 +3,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 
 from trader.admin.pages import BookForm
+from trader.admin.refusals import RefusalsShown
 from trader.models import User
 
 
@@ -19,7 +20,7 @@ class UserForm(BookForm, UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(RefusalsShown, DjangoUserAdmin):
     form = UserForm
     add_form = UserCreationForm
     list_display = ("email", "full_name", "is_active", "is_staff", "last_login")
