@@ -4,9 +4,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from trader.importing.files import FORMATS, Outcome, import_file
-from trader.management import arguments
-from trader.management.terminal import Progress, as_json
+from trader.importing.files import FORMATS, import_file
+from trader.management import arguments, outcomes
+from trader.management.terminal import Progress
 
 
 class Command(BaseCommand):
@@ -41,18 +41,5 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be read: {error.strerror}.", returncode=2) from error
         finally:
             progress.end()
-        self._report(outcome, **options)
-        if outcome.problems:
-            raise SystemExit(1)
-
-    def _report(self, outcome: Outcome, *, json: bool, dry_run: bool, **_: object) -> None:
-        if json:
-            self.stdout.write(as_json(outcome.as_data()))
-        elif outcome.problems:
-            for problem in outcome.problems.kept:
-                self.stderr.write(str(problem))
-            found = f"{outcome.problems.count:,} problems" if outcome.problems.count > 1 else "1 problem"
-            self.stderr.write(f"Nothing was imported, for {found}. Mend the file and import it again.")
-        else:
-            verb = "Would import" if dry_run else "Imported"
-            self.stdout.write(f"{verb} {outcome.imported:,} of {outcome.rows:,} rows; {outcome.skipped:,} were known.")
+        verb = "Would import" if options["dry_run"] else "Imported"
+        outcomes.say(self, outcome, json=options["json"], verb=verb)
