@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from tests.migration_guard.operating import TURN_HELD
 from tests.migration_guard.stranger import Stranger, begin
 from tests.programs import Program, managing
 from tests.project import CHECKOUT, DROP_DATABASE, Project, database_environment
@@ -322,4 +323,4 @@ def test_failed_migration_is_recorded_with_a_connection_pool(shop: Stranger) -> 
 
     assert "division by zero" in failed.stdout
     assert outcomes(shop)[-1] == ("0002_broken", "apply", "failed")
-    assert shop.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    assert shop.sql(TURN_HELD) == []
