@@ -31,7 +31,7 @@ from trader.operations.retrying import in_one_transaction
 FORMATS: dict[str, Read] = {"generic": generic.read}
 # An autovacuum that looks at a table meanwhile counts none of this transaction's rows; the planner would then read
 # whole indexes for each of them. A few rows are not worth the reading, nor that imports wait for each other.
-ANALYZE = "ANALYZE trader_execution, trader_executionfee, trader_journalentry, trader_posting"
+ANALYZE = "ANALYZE trader_execution, trader_executionfee"
 
 # Of a file that has no more, what was read stays in memory; any other is read again for each thing that is done.
 KEPT_ROWS, KEPT_BYTES = 20_000, 2**22
@@ -106,7 +106,7 @@ class Intake:
         self.problems = Problems()
         self._file = file
         self._is_small = file.seek(0, SEEK_END) <= KEPT_BYTES
-        self._kept: list[Row] = []
+        self._kept: list[tuple[Row, Placed]] = []
         self._batch = batch
         self._format = FORMATS[batch.source]
         self._watch = watch
@@ -145,11 +145,13 @@ class Intake:
             if row is None:
                 continue
             try:
-                survey.take(row, self._placing.place(row.activity).transact_time)
+                placed = self._placing.place(row.activity)
             except Refusal as refusal:
                 self.problems.add(refusal.on(row.line))
+                continue
+            survey.take(row, placed.transact_time)
             if self._is_small and self.rows <= KEPT_ROWS:
-                self._kept.append(row)
+                self._kept.append((row, placed))
         survey.finish()
         self._stop_at_problems()
         return survey
@@ -210,16 +212,24 @@ class Intake:
 
     def _rows_at(self, doing: str, positions: Iterable[int]) -> Iterator[tuple[int, Row, Placed]]:
         """The rows at these positions, which ascend."""
-        rows, passed = self._read(doing), 0
+        rows, passed = self._sound_rows(doing), 0
         for position in positions:
-            row = next(islice(rows, position - passed, None), None)
+            yield position, *next(islice(rows, position - passed, None))
             passed = position + 1
+
+    def _sound_rows(self, doing: str) -> Iterator[tuple[Row, Placed]]:
+        """The rows of a file that was surveyed and has no problems, again."""
+        if len(self._kept) == self.rows:
+            for position, kept in enumerate(self._kept):
+                self._watch(doing, position)
+                yield kept
+            return
+        for row in self._read(doing):
             if row:
-                yield position, row, self._placing.place(row.activity)
+                yield row, self._placing.place(row.activity)
 
     def _read(self, doing: str) -> Iterator[Row | None]:
         self._file.seek(0)
-        are_kept = len(self._kept) == self.rows > 0
-        for position, row in enumerate(self._kept if are_kept else self._format(self._file, self.problems)):
+        for position, row in enumerate(self._format(self._file, self.problems)):
             self._watch(doing, position)
             yield row

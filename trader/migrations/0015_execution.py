@@ -36,9 +36,19 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "account",
-                    models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to="trader.account"),
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="trader.account",
+                    ),
                 ),
-                ("instrument", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="trader.instrument")),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        db_constraint=False, on_delete=django.db.models.deletion.PROTECT, to="trader.instrument"
+                    ),
+                ),
                 (
                     "source",
                     models.CharField(help_text="Who numbers its ExecIDs: the broker, or manual.", max_length=32),
@@ -66,6 +76,7 @@ class Migration(migrations.Migration):
                 (
                     "trade",
                     models.ForeignKey(
+                        db_constraint=False,
                         editable=False,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",

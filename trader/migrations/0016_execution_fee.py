@@ -14,7 +14,10 @@ class Migration(migrations.Migration):
                 (
                     "execution",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="fees", to="trader.execution"
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="fees",
+                        to="trader.execution",
                     ),
                 ),
                 (

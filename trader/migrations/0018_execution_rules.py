@@ -77,26 +77,36 @@ BEGIN
 END
 $$
 """
-# Account and instrument stay locked until the execution is committed: what it was counted by is frozen from here on.
-EXECUTION_OF_INCREMENT = """
-CREATE FUNCTION trader_execution_of_increment() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+# One look a statement, not one a row: a file brings thousands of executions at once. LATERAL with OFFSET looks up each
+# by its keys, however many there are and whatever the planner believes of tables that it has not seen filled.
+#
+# Account and instrument stay locked until the executions are committed: what they were counted by is frozen from here on.
+EXECUTIONS_OF_INCREMENT = """
+CREATE FUNCTION trader_executions_of_increment() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp
+SET enable_seqscan = off AS $$
 DECLARE
-    increment numeric;
+    refused record;
 BEGIN
-    SELECT instrument.qty_increment INTO increment
-    FROM trader_instrument instrument, trader_account account
-    WHERE instrument.id = NEW.instrument_id AND account.id = NEW.account_id
-    FOR KEY SHARE;
-    IF NOT FOUND OR NEW.last_qty < increment AND NEW.exec_type <> 'H' THEN
+    PERFORM FROM trader_instrument WHERE id = ANY(ARRAY(SELECT DISTINCT instrument_id FROM written)) FOR KEY SHARE;
+    PERFORM FROM trader_account WHERE id = ANY(ARRAY(SELECT DISTINCT account_id FROM written)) FOR KEY SHARE;
+    SELECT execution.exec_id, execution.last_qty, instrument.qty_increment INTO refused
+    FROM written execution
+    LEFT JOIN LATERAL (SELECT * FROM trader_instrument WHERE id = instrument_id OFFSET 0) instrument ON true
+    LEFT JOIN LATERAL (SELECT id FROM trader_account WHERE id = account_id OFFSET 0) account ON true
+    WHERE instrument.id IS NULL OR account.id IS NULL
+        OR execution.last_qty < instrument.qty_increment AND execution.exec_type <> 'H'
+    LIMIT 1;
+    IF FOUND THEN
         RAISE integrity_constraint_violation USING
             CONSTRAINT = TG_NAME,
             TABLE = TG_TABLE_NAME,
-            MESSAGE = format('Execution %s of %s: %s', NEW.exec_id, NEW.last_qty, coalesce(
-                'the instrument trades no less than ' || increment || '; correct the quantity or the increment',
+            MESSAGE = format('Execution %s of %s: %s', refused.exec_id, refused.last_qty, coalesce(
+                'the instrument trades no less than ' || refused.qty_increment
+                    || '; correct the quantity or the increment',
                 'its instrument or account is not there; insert them first'));
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END
 $$
 """
@@ -132,8 +142,8 @@ CREATE TRIGGER trader_execution_order_rule BEFORE INSERT ON trader_execution
     FOR EACH ROW WHEN (NEW.order_id IS NOT NULL) EXECUTE FUNCTION trader_execution_of_order();
 CREATE TRIGGER trader_execution_posted_xid_stamp BEFORE INSERT ON trader_execution
     FOR EACH ROW EXECUTE FUNCTION trader_stamp_transaction();
-CREATE TRIGGER trader_execution_qty_increment_rule BEFORE INSERT ON trader_execution
-    FOR EACH ROW EXECUTE FUNCTION trader_execution_of_increment();
+CREATE TRIGGER trader_execution_qty_increment_rule AFTER INSERT ON trader_execution
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION trader_executions_of_increment();
 CREATE TRIGGER trader_execution_order_fill AFTER INSERT ON trader_execution
     FOR EACH ROW WHEN (NEW.order_id IS NOT NULL) EXECUTE FUNCTION trader_fill_order();
 CREATE TRIGGER trader_execution_fact_rule BEFORE UPDATE OR DELETE ON trader_execution
@@ -296,7 +306,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(STAMP_TRANSACTION, reverse_sql="DROP FUNCTION trader_stamp_transaction()"),
         migrations.RunSQL(EXECUTION_OF_ORDER, reverse_sql="DROP FUNCTION trader_execution_of_order()"),
         migrations.RunSQL(EXECUTION_REFERS, reverse_sql="DROP FUNCTION trader_execution_refers()"),
-        migrations.RunSQL(EXECUTION_OF_INCREMENT, reverse_sql="DROP FUNCTION trader_execution_of_increment()"),
+        migrations.RunSQL(EXECUTIONS_OF_INCREMENT, reverse_sql="DROP FUNCTION trader_executions_of_increment()"),
         migrations.RunSQL(FILL_ORDER, reverse_sql="DROP FUNCTION trader_fill_order()"),
         migrations.RunSQL(EXECUTION_TRIGGERS, reverse_sql=DROP_EXECUTION_TRIGGERS),
         migrations.RunSQL(JOIN_EXECUTION, reverse_sql="DROP FUNCTION trader_join_execution()"),

@@ -24,7 +24,12 @@ class Migration(migrations.Migration):
                         default=trader.models.keys.uuid7, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("account", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="trader.account")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False, on_delete=django.db.models.deletion.PROTECT, to="trader.account"
+                    ),
+                ),
                 (
                     "instrument",
                     models.ForeignKey(
@@ -56,6 +61,7 @@ class Migration(migrations.Migration):
                 (
                     "execution",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
                         blank=True,
                         null=True,

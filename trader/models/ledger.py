@@ -56,12 +56,18 @@ class JournalEntry(models.Model):
         REVERSAL = "REVERSAL", "Reversal"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False)
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_index=False, null=True, blank=True)
     value_date = models.DateField()
     kind = models.CharField(max_length=15, choices=Kind)
     execution = models.ForeignKey(
-        Execution, on_delete=models.PROTECT, db_index=False, null=True, blank=True, related_name="entries"
+        Execution,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="entries",
     )
     reverses = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reversal")
     fx_rate = models.DecimalField(
@@ -127,11 +133,7 @@ class JournalEntry(models.Model):
 
 
 class Posting(models.Model):
-    """One leg of an entry: positive is debit.
-
-    What it refers to is looked up and locked by its own rule, and cannot go any more once it is referred to: foreign
-    keys would look it all up again, three times for each posting.
-    """
+    """One leg of an entry: positive is debit. It has no foreign keys, for the reason that an execution has few."""
 
     entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, db_constraint=False, related_name="postings")
     ledger_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, db_constraint=False)

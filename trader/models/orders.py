@@ -235,6 +235,9 @@ class Execution(models.Model):
 
     The reports of one trade are a chain by `exec_ref`; `trade` is its first one. A trade counts as its chain's last
     report says, at the time and the place in line of its first.
+
+    What the rules of the book's facts look up and lock anyway, and let nobody delete, has no foreign key that would
+    look it up once more for each row.
     """
 
     class ExecType(models.TextChoices):
@@ -246,14 +249,14 @@ class Execution(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="executions")
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_index=False)
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_constraint=False)
     source = models.CharField(max_length=32, help_text="Who numbers its ExecIDs: the broker, or manual.")
     exec_id = models.CharField("ExecID", max_length=128)
     exec_type = models.CharField("type", max_length=1, choices=ExecType, default=ExecType.TRADE)
     exec_ref = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="successor")
     # Filled in by the database: the chain's first report, this row itself for a trade.
-    trade = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", editable=False)
+    trade = models.ForeignKey("self", on_delete=models.PROTECT, db_constraint=False, related_name="+", editable=False)
     side = models.CharField(max_length=10, choices=Side)
     last_qty = models.DecimalField("quantity", max_digits=36, decimal_places=18)
     last_px = models.DecimalField("price", max_digits=28, decimal_places=12)
@@ -349,7 +352,7 @@ class ExecutionFee(models.Model):
         TAX = "TAX", "Transaction tax"
         OTHER = "OTHER", "Other"
 
-    execution = models.ForeignKey(Execution, on_delete=models.PROTECT, related_name="fees")
+    execution = models.ForeignKey(Execution, on_delete=models.PROTECT, db_constraint=False, related_name="fees")
     type = models.CharField(max_length=10, choices=Type, default=Type.COMMISSION)
     amount = models.DecimalField(
         max_digits=36, decimal_places=18, help_text="Negative where the venue pays for the trade."

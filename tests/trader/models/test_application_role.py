@@ -12,7 +12,6 @@ from tests.trader.models.plain_sql import CHECK_REFERENCES, PlainBook, refused
 from trader.models.keys import uuid7
 
 ENTRY = "trader_posting_entry_rule"
-BALANCE = "trader_posting_balance_rule"
 POSTINGS = "trader_journalentry_postings_rule"
 FILLS = "trader_order_fills_rule"
 MULTIPLIER = "trader_instrument_currency_multiplier_factor_execution_rule"
@@ -43,7 +42,7 @@ def mine(application_connection: psycopg.Connection) -> PlainBook:
 @pytest.mark.parametrize(
     "statement",
     [
-        "ALTER TABLE trader_posting DISABLE TRIGGER trader_posting_balance_rule",
+        "ALTER TABLE trader_posting DISABLE TRIGGER trader_posting_entry_rule",
         "ALTER TABLE trader_posting DROP CONSTRAINT trader_posting_amount_check",
         "ALTER TABLE trader_posting OWNER TO CURRENT_USER",
         "DROP TRIGGER trader_order_fills_rule ON trader_order",
@@ -72,11 +71,11 @@ def test_the_application_cannot_disarm_a_rule(application_connection: psycopg.Co
 
 
 @pytest.mark.django_db
-def test_every_function_of_the_book_names_its_schema_and_one_runs_as_the_owner(mine: PlainBook) -> None:
+def test_every_function_of_the_book_names_its_schema_and_two_run_as_the_owner(mine: PlainBook) -> None:
     functions = mine.execute(FUNCTIONS).fetchall()
 
-    assert {name for name, is_definer, _ in functions if is_definer} == {"trader_fill_order"}
-    assert {tuple(settings or ()) for *_, settings in functions} == {("search_path=public, pg_temp",)}
+    assert {name for name, is_definer, _ in functions if is_definer} == {"trader_fill_order", "trader_join_entry"}
+    assert all("search_path=public, pg_temp" in (settings or ()) for *_, settings in functions)
 
 
 FORGED_TRIGGER = """
@@ -115,10 +114,57 @@ def test_the_application_cannot_borrow_the_trigger_for_a_table_of_its_own(mine: 
         mine.execute("INSERT INTO pg_temp.trader_execution VALUES (NULL, %s, NULL, 'F', 5, 1)", order)
 
 
+BORROWED_STATEMENT_TRIGGER = """
+    CREATE TEMPORARY TABLE trader_posting (entry_id uuid);
+    CREATE TRIGGER ask AFTER INSERT ON pg_temp.trader_posting
+        REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.trader_join_entry();
+"""
+FORGED_ENTRY_TRIGGER = """
+    CREATE TEMPORARY TABLE bait (entry_id uuid, rate numeric);
+    CREATE FUNCTION pg_temp.rewrite() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE public.trader_journalentry SET fx_rate = NEW.rate WHERE id = NEW.entry_id;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER rewrite BEFORE INSERT ON bait FOR EACH ROW EXECUTE FUNCTION pg_temp.rewrite();
+"""
+
+
 @pytest.mark.django_db
-def test_the_application_cannot_call_the_owners_function(mine: PlainBook) -> None:
+def test_the_application_cannot_ask_for_entries_by_a_table_of_its_own(mine: PlainBook) -> None:
+    entry = mine.deposit()
+    mine.execute(BORROWED_STATEMENT_TRIGGER)
+
+    with pytest.raises(InsufficientPrivilege, match="joined by trader_posting alone"):
+        mine.execute("INSERT INTO pg_temp.trader_posting VALUES (%s)", entry)
+
+
+@pytest.mark.django_db
+def test_the_application_cannot_change_an_entry_by_a_trigger_of_its_own(mine: PlainBook) -> None:
+    entry = mine.deposit()
+    mine.execute(FORGED_ENTRY_TRIGGER)
+    mine.execute("INSERT INTO bait VALUES (%s, NULL)", entry)
+
+    with refused(mine.session, "trader_journalentry_fact_rule"):
+        mine.execute("INSERT INTO bait VALUES (%s, 2)", entry)
+
+
+def test_the_application_cannot_write_an_old_entry_again(committed: Connect) -> None:
+    session = committed("application")
+    with session.transaction():
+        entry = PlainBook(session).deposit()
+
+    session.execute(FORGED_ENTRY_TRIGGER.encode())
+
+    with refused(session, "trader_journalentry_fact_rule"):
+        session.execute("INSERT INTO bait VALUES (%s, NULL)", [entry])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("function", ["trader_fill_order", "trader_join_entry"])
+def test_the_application_cannot_call_the_owners_functions(mine: PlainBook, function: str) -> None:
     with pytest.raises(FeatureNotSupported):
-        mine.execute("SELECT trader_fill_order()")
+        mine.execute(f"SELECT {function}()")
 
 
 # The tables that the rules look into, as a liar would have them, and functions and an operator that the rules use.
@@ -171,7 +217,7 @@ def test_what_lies_in_the_applications_own_schema_is_never_taken_for_the_books(c
             book.posting(another, "CASH", "0.001")
         book.posting(another, "CASH", "2")
         book.posting(another, "EQUITY", "-1")
-        with refused(session, BALANCE):
+        with refused(session, POSTINGS):
             book.execute(CHECK_REFERENCES)
         book.posting(another, "EQUITY", "-1")
 
@@ -181,7 +227,7 @@ def test_commit_refuses_an_entry_out_of_balance_and_leaves_nothing_of_it(committ
     with session.transaction():
         book = PlainBook(session)
 
-    with refused(session, BALANCE):
+    with refused(session, POSTINGS):
         entry = book.deposit()
         book.posting(entry, "CASH", "0.01")
 
@@ -235,7 +281,7 @@ def test_nothing_joins_a_restored_fact_when_the_number_of_its_transaction_comes_
     pytest.fail("the number was never the next one")
 
 
-@pytest.mark.parametrize("rule", [POSTINGS, BALANCE])
+@pytest.mark.parametrize("rule", [POSTINGS, POSTINGS])
 def test_a_refusal_that_was_caught_is_not_forgotten(committed: Connect, rule: str) -> None:
     session = committed("application")
     with session.transaction():
@@ -243,7 +289,7 @@ def test_a_refusal_that_was_caught_is_not_forgotten(committed: Connect, rule: st
 
     with refused(session, rule):
         entry = book.entry()
-        if rule == BALANCE:
+        if rule == POSTINGS:
             book.posting(entry, "CASH", "2")
             book.posting(entry, "EQUITY", "-1")
         book.execute(
@@ -271,7 +317,7 @@ def test_what_is_posted_while_the_transaction_commits_is_asked_about_too(committ
         book = PlainBook(session)
         book.execute(LATE_TRIGGER)
 
-    with refused(session, BALANCE):
+    with refused(session, POSTINGS):
         entry = book.deposit()
         book.execute("INSERT INTO bait VALUES (%s, %s, %s)", entry, book.ledger_account("CASH"), book.currency)
 
@@ -297,7 +343,7 @@ def test_an_entry_and_its_postings_come_in_one_statement(mine: PlainBook, credit
     if balances:
         mine.execute(CHECK_REFERENCES)
     else:
-        with refused(mine.session, BALANCE):
+        with refused(mine.session, POSTINGS):
             mine.execute(CHECK_REFERENCES)
 
 

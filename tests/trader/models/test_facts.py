@@ -41,6 +41,11 @@ every_factory = pytest.mark.parametrize(
 )
 
 
+def delete_rule(table: str) -> str:
+    """An entry has a rule for each: it may be written again, by its own trigger, but never deleted."""
+    return "trader_journalentry_delete_rule" if table == "trader_journalentry" else f"{table}_fact_rule"
+
+
 @every_fact
 def test_no_column_of_a_fact_is_updated(book: PlainBook, table: str) -> None:
     FACTS[table](book)
@@ -68,7 +73,7 @@ def test_no_column_of_a_fact_is_updated(book: PlainBook, table: str) -> None:
 def test_no_statement_changes_a_fact(book: PlainBook, table: str, statement: str) -> None:
     FACTS[table](book)
 
-    with refused(book.session, f"{table}_fact_rule"):
+    with refused(book.session, delete_rule(table) if "DELETE" in statement else f"{table}_fact_rule"):
         book.execute(statement.format(table=table))
 
 
