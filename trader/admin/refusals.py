@@ -17,8 +17,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from trader.booking.fees import UnitsExceedPurchase
-from trader.booking.holding import Oversold
-from trader.booking.lots import LotsExceeded
+from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.postings import SettlementUnknown
 from trader.operations.orders import TransitionRefused
 from trader.operations.retrying import in_one_transaction

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from trader.booking.fees import money
-from trader.booking.lots import NOTHING, Lot, Lots, LotsExceeded, Match, OldestFirst, Selection, Worth, lots_of
-from trader.booking.numbers import ONE, ZERO, exact, in_base, plain, quantized, total
+from trader.booking.lots import NOTHING, Lot, Lots, Match, OldestFirst, Selected, Selection, Worth, lots_of, per_unit
+from trader.booking.numbers import ONE, ZERO, exact, in_base, plain, total
 
 
 class Rules(NamedTuple):
@@ -64,6 +64,14 @@ class Oversold(ValueError):
         super().__init__(f"A sale of {plain(fill.quantity)} is {plain(missing)} more than the account holds.")
         self.trade = fill.trade
         self.missing = missing
+
+
+class LotsExceeded(ValueError):
+    """A selection takes no more from a lot than it holds, and no more from all of them than is closed."""
+
+    def __init__(self, fill: Fill, message: str) -> None:
+        super().__init__(message)
+        self.trade = fill.trade
 
 
 class Holding:
@@ -152,8 +160,10 @@ class Holding:
             self.lots = lots_of(self.rules.method, fill.sign)
         if self.sign < 0 and not self.rules.allow_short:
             raise Oversold(fill, quantity)
-        unit_cost = quantized(worth.amount / quantity)
-        lot = Lot(fill.trade, fill.at, quantity, unit_cost, None if self._pooled else worth)
+        if self._pooled:
+            lot = Lot(fill.trade, fill.at, quantity, None, per_unit(worth, quantity))
+        else:
+            lot = Lot(fill.trade, fill.at, quantity, worth)
         self.lots.push(lot)
         self.quantity += quantity
         if worth.base is None:
@@ -177,7 +187,12 @@ class Holding:
 
     def _check_selections(self, fill: Fill, closed: Decimal) -> None:
         if self.rules.method == "SPECIFIC" and sum(part for _, part in fill.selections) > closed:
-            raise LotsExceeded(fill.trade, f"More is selected than the {plain(closed)} units that are closed.")
+            raise LotsExceeded(fill, f"More is selected than the {plain(closed)} units that are closed.")
+        if isinstance(self.lots, Selected):
+            for trade, quantity in fill.selections:
+                if (held := self.lots.held(trade)) < quantity:
+                    message = f"{plain(quantity)} units are selected of a lot that holds {plain(held)}."
+                    raise LotsExceeded(fill, message)
 
     def _match(self, fill: Fill, lot: Lot, taken: Decimal, proceeds: Worth) -> None:
         cost = self._take_cost(lot, taken)
@@ -198,7 +213,7 @@ class Holding:
             part = part._replace(base=None) if self.unrated_lots else part
         else:
             part = lot.cost.part(taken, lot.remaining)
-            lot.cost = lot.cost.less(part)
+            lot.spend(part)
             self.unrated_lots -= part.base is None and taken == lot.remaining
         self.cost = self.cost.less(part)
         return part

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from trader.booking.numbers import PLACE, ZERO, plain, quantized, share
+from trader.booking.numbers import CONTEXT, PLACE, ZERO, quantized, share
 
 Selection = tuple[str, Decimal]
 
@@ -42,23 +42,39 @@ class Worth(NamedTuple):
 NOTHING = Worth(ZERO, ZERO, ZERO)
 
 
+def per_unit(worth: Worth, quantity: Decimal) -> Decimal:
+    return quantized(CONTEXT.divide(worth.amount, quantity))
+
+
 class Lot:
     """What one trade opened, long or short: all amounts positive, a short lot's cost being what it was sold for.
 
     `quantity` and `unclosed` are in the units of its day, `remaining` in those of now: they part when there is a split.
-    `cost` is what remains of it; None with average cost, where the lots share one pool.
+    `cost` is what remains of it; None with average cost, where the lots share one pool. Of a lot that nothing was taken
+    from, `cost` says what a unit cost: hundreds of thousands of them fit in memory.
     """
 
-    __slots__ = ("acquired_at", "cost", "quantity", "remaining", "trade", "unclosed", "unit_cost")
+    __slots__ = ("_unit_cost", "acquired_at", "cost", "quantity", "remaining", "trade", "unclosed")
 
     def __init__(
-        self, trade: str, acquired_at: datetime, quantity: Decimal, unit_cost: Decimal, cost: Worth | None
+        self, trade: str, acquired_at: datetime, quantity: Decimal, cost: Worth | None, unit_cost: Decimal | None = None
     ) -> None:
         self.trade = trade
         self.acquired_at = acquired_at
         self.quantity = self.remaining = self.unclosed = quantity
-        self.unit_cost = unit_cost
         self.cost = cost
+        self._unit_cost = unit_cost
+
+    @property
+    def unit_cost(self) -> Decimal:
+        if self._unit_cost is None:
+            return per_unit(self.cost or NOTHING, self.quantity)
+        return self._unit_cost
+
+    def spend(self, part: Worth) -> None:
+        """Take so much of its own cost."""
+        self._unit_cost = self.unit_cost
+        self.cost = self.cost and self.cost.less(part)
 
     def take(self, quantity: Decimal) -> Decimal:
         """Close so much of it; returns how much that is in the units of its day."""
@@ -70,7 +86,7 @@ class Lot:
     def split(self, numerator: int, denominator: int) -> None:
         """n new units for d old ones; the cost stays, and so does a lot to carry it, if of the smallest quantity."""
         self.remaining = quantized(self.remaining * numerator / denominator) or PLACE
-        self.unit_cost = quantized(self.unit_cost * denominator / numerator)
+        self._unit_cost = quantized(self.unit_cost * denominator / numerator)
 
 
 class Match(NamedTuple):
@@ -86,14 +102,6 @@ class Match(NamedTuple):
     closed_at: datetime
 
 
-class LotsExceeded(ValueError):
-    """A selection takes no more from a lot than it holds, and no more from all of them than is closed."""
-
-    def __init__(self, trade: str, message: str) -> None:
-        super().__init__(message)
-        self.trade = trade
-
-
 class Lots(Protocol):
     """The open lots of one side."""
 
@@ -106,7 +114,10 @@ class Lots(Protocol):
         ...
 
     def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
-        """The lots to close next, each with the most that may be taken of it; the taker resumes after taking."""
+        """The lots to close next, each with the most that may be taken of it; the taker resumes after taking.
+
+        What is selected is there: see `Selected.held`.
+        """
         ...
 
 
@@ -185,17 +196,15 @@ class Selected(OldestFirst):
         super().push(lot)
         self._by_trade[lot.trade] = lot
 
+    def held(self, trade: str) -> Decimal:
+        """What is left of the lot that the trade opened."""
+        lot = self._by_trade.get(trade)
+        return lot.remaining if lot else ZERO
+
     def picks(self, selections: Iterable[Selection]) -> Iterator[tuple[Lot, Decimal]]:
         for trade, quantity in selections:
-            yield self._selected(trade, quantity), quantity
+            yield self._by_trade[trade], quantity
         yield from super().picks(())
-
-    def _selected(self, trade: str, quantity: Decimal) -> Lot:
-        lot = self._by_trade.get(trade)
-        held = lot.remaining if lot else ZERO
-        if lot is None or held < quantity:
-            raise LotsExceeded(trade, f"{plain(quantity)} units are selected of a lot that holds {plain(held)}.")
-        return lot
 
 
 def lots_of(method: str, sign: int) -> Lots:

@@ -12,8 +12,7 @@ from uuid import UUID
 
 from django.db import DataError, IntegrityError, connection, transaction
 
-from trader.booking.holding import Oversold
-from trader.booking.lots import LotsExceeded
+from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.numbers import plain
 from trader.importing import generic
 from trader.importing.activities import Cancellation, Correction, Read, Row

@@ -80,7 +80,7 @@ $$
 # One look a statement, not one a row: a file brings thousands of executions at once. LATERAL with OFFSET looks up each
 # by its keys, however many there are and whatever the planner believes of tables that it has not seen filled.
 #
-# Account and instrument stay locked until the executions are committed: what they were counted by is frozen from here on.
+# Account and instrument stay locked until the executions are committed: what these were counted by is frozen from here.
 EXECUTIONS_OF_INCREMENT = """
 CREATE FUNCTION trader_executions_of_increment() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp

@@ -118,7 +118,7 @@ class TaxLot(models.Model):
 
     def restored(self) -> Lot:
         cost = None if self.cost is None or self.gross is None else Worth(self.cost, self.gross, self.cost_base)
-        lot = Lot(str(self.trade_id), self.acquired_at, self.quantity, self.unit_cost, cost)
+        lot = Lot(str(self.trade_id), self.acquired_at, self.quantity, cost, self.unit_cost)
         lot.unclosed, lot.remaining = self.unclosed, self.remaining
         return lot
 

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from datetime import date
 
+from django.db import connection
+from psycopg import sql
+
 from trader.booking.holding import Fill, Holding, Rules
 from trader.booking.lots import Lots, OldestFirst, Selected
 from trader.booking.numbers import exact
@@ -24,8 +27,12 @@ STATE = [
     "realized_pnl_base",
     "fees_base",
     "fees_expensed_base",
-    "as_of_execution",
+    "as_of_execution_id",
 ]
+# By bulk_update one statement would have a CASE for each of these, and in it a branch for each position.
+UPDATE = sql.SQL("UPDATE trader_position SET {assignments} WHERE id = %s").format(
+    assignments=sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in STATE)
+)
 # A closing trade mostly takes one lot or two.
 LOTS_AT_ONCE = 50
 FILLS_AT_ONCE = 10_000
@@ -144,7 +151,8 @@ def _replay(trades: Trades, positions: list[Position]) -> int:
     TaxLot.objects.filter(position__in=positions).delete()
     LotMatch.objects.filter(position__in=positions).delete()
     counted = write_replayed(trades, positions, Projections())
-    Position.objects.bulk_update(positions, STATE, batch_size=500)
+    with connection.cursor() as cursor:
+        cursor.executemany(UPDATE, [[getattr(each, column) for column in [*STATE, "id"]] for each in positions])
     return counted
 
 

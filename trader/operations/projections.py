@@ -40,7 +40,7 @@ MATCH_COLUMNS = [
     "cost_base",
 ]
 # Lines that are gathered before they are sent.
-LINES_AT_ONCE = 20_000
+LINES_AT_ONCE = 5_000
 NULL = r"\N"
 
 Row = TypeVar("Row")

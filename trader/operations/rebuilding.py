@@ -10,8 +10,7 @@ import django
 from django.db import connection, transaction
 from psycopg import sql
 
-from trader.booking.holding import Oversold
-from trader.booking.lots import LotsExceeded
+from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.numbers import plain
 from trader.models import Account, Position
 from trader.operations.positions import STATE, locked_positions, project, write_replayed
@@ -106,8 +105,7 @@ def _concerned(account: Account) -> set[int]:
 
 
 def _state(position: Position) -> dict[str, Any]:
-    fields = Position._meta.concrete_fields
-    return {field.name: field.value_from_object(position) for field in fields if field.name in STATE}
+    return {column: getattr(position, column) for column in STATE}
 
 
 def _differences(kept: dict[str, Any], replayed: dict[str, Any]) -> list[str]:

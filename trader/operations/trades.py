@@ -42,7 +42,7 @@ SELECTIONS = """
         AND (%(instruments)s::bigint[] IS NULL OR closing.instrument_id = ANY(%(instruments)s))
     ORDER BY s.id
 """
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_000
 
 Place = tuple[datetime, str]
 

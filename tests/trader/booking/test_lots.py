@@ -3,7 +3,8 @@ from decimal import Decimal
 import pytest
 
 from tests.trader.booking.trades import buy, held, left, numbers, rules, selecting, sell, slices, split
-from trader.booking.lots import LotsExceeded, lots_of
+from trader.booking.holding import LotsExceeded
+from trader.booking.lots import lots_of
 
 THREE_PURCHASES = [buy(1, "10", "100"), buy(2, "10", "120"), buy(3, "10", "110")]
 THREE_SHORT_SALES = [sell(1, "10", "100"), sell(2, "10", "120"), sell(3, "10", "90")]
@@ -121,8 +122,10 @@ def test_selections_are_nothing_to_another_method() -> None:
 def test_selecting_more_than_there_is_is_refused(quantity: str, parts: dict[str, str], message: str) -> None:
     sale = sell(4, quantity, "130", selections=selecting(**parts))
 
-    with pytest.raises(LotsExceeded, match=message):
+    with pytest.raises(LotsExceeded, match=message) as refusal:
         held(rules("SPECIFIC"), [*THREE_PURCHASES, sale])
+
+    assert refusal.value.trade == "T4"
 
 
 def test_selecting_what_an_earlier_sale_took_is_refused() -> None:

@@ -126,7 +126,8 @@ def state(holding: Holding) -> list[Any]:
     """All that a holding says, and all that is said of its lots."""
     lots = sorted(open_lots(holding), key=lambda lot: lot.trade)
     figures = [value for name, value in vars(holding).items() if name not in ("lots", "closed", "_dust", "_pooled")]
-    return [*figures, *([getattr(lot, name) for name in Lot.__slots__] for lot in [*holding.closed, *lots])]
+    names = [name.removeprefix("_") for name in Lot.__slots__]
+    return [*figures, *([getattr(lot, name) for name in names] for lot in [*holding.closed, *lots])]
 
 
 @st.composite

@@ -212,6 +212,10 @@ def _trades() -> list[str]:
     return [_row(number, side="SELL" if number % 3 == 2 else "BUY") for number in range(200_000)]
 
 
+def _bought() -> list[str]:
+    return [_row(number) for number in range(200_000)]
+
+
 def _corrected() -> list[str]:
     trades = range(100_000)
     return [_row(n) for n in trades] + [_row(n, "CORRECT", quantity="11", exec_ref=f"T{n:06}") for n in trades]
@@ -225,6 +229,7 @@ def _broken() -> list[str]:
     ("rows", "code"),
     [
         pytest.param(_trades, 0, marks=pytest.mark.endurance),
+        pytest.param(_bought, 0, marks=pytest.mark.endurance),
         pytest.param(_corrected, 0, marks=pytest.mark.endurance),
         (_broken, 1),
     ],

@@ -37,7 +37,7 @@ Row = tuple[Any, ...]
 # The trade of day 1; that of day 2 is 24 hours later.
 FIRST = datetime(2026, 1, 5, 9, tzinfo=UTC)
 MINOR_UNITS = {"JPY": 0, "KWD": 3, "BTC": 8, "ETH": 18}
-NAMED = [f"{name}__exec_id" if name == "as_of_execution" else name for name in STATE]
+NAMED = ["as_of_execution__exec_id" if name == "as_of_execution_id" else name for name in STATE]
 LOT = ["acquired_at", "quantity", "unclosed", "remaining", "unit_cost", "cost", "gross", "cost_base"]
 MATCH = [
     "quantity",

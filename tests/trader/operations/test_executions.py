@@ -30,8 +30,7 @@ from tests.trader.operations.books import (
     terms,
 )
 from trader.booking.fees import UnitsExceedPurchase
-from trader.booking.holding import Oversold
-from trader.booking.lots import LotsExceeded
+from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.postings import SettlementUnknown
 from trader.models import (
     Execution,

@@ -16,8 +16,7 @@ from tests.trader.operations.books import (
     figures,
     on_day,
 )
-from trader.booking.holding import Oversold
-from trader.booking.lots import LotsExceeded
+from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.numbers import exact, quantized
 from trader.models import Account, Execution, LotMatch, Position, Side, TaxLot
 from trader.operations.executions import Fee

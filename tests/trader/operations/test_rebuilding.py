@@ -42,7 +42,7 @@ def projections() -> list[Rows]:
 TAMPERINGS: dict[str, Callable[[], object]] = {
     "quantity is 30, its executions give 13": lambda: Position.objects.filter(quantity=13).update(quantity=30),
     "realized_pnl is": lambda: Position.objects.filter(quantity=13).update(realized_pnl=F("realized_pnl") + 1),
-    "as_of_execution is": lambda: Position.objects.filter(quantity=2).update(
+    "as_of_execution_id is": lambda: Position.objects.filter(quantity=2).update(
         as_of_execution=Execution.objects.get(exec_id="T1")
     ),
     "rows of trader_taxlot differ": lambda: TaxLot.objects.filter(remaining__gt=0).update(unit_cost=1),
