@@ -245,7 +245,7 @@ $$
 # What counts of a trade, be it the lot's or one that closes it, is the last report of its chain.
 SELECTED_OF_LOT = """
 CREATE FUNCTION trader_selected_of_lot() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     lot uuid := (SELECT trade_id FROM trader_execution WHERE id = NEW.opening_execution_id);
     held numeric;
@@ -255,15 +255,19 @@ BEGIN
     PERFORM FROM trader_execution WHERE id = lot FOR NO KEY UPDATE;
     SELECT last_qty INTO held FROM trader_execution last
     WHERE trade_id = lot AND NOT EXISTS (SELECT FROM trader_execution WHERE exec_ref_id = last.id);
-    SELECT round(sum(trader_opened_quantity(
-        closing.instrument_id, opening.trade_date, closing.trade_date, selection.quantity)), 18) INTO selected
-    FROM trader_execution opening, trader_execution closing, (
-        SELECT closing_execution_id, opening_execution_id, quantity FROM trader_lotselection
-        UNION ALL SELECT NEW.closing_execution_id, NEW.opening_execution_id, NEW.quantity
-    ) selection
-    WHERE opening.trade_id = lot AND opening.id = selection.opening_execution_id
-        AND closing.id = selection.closing_execution_id
-        AND NOT EXISTS (SELECT FROM trader_execution WHERE exec_ref_id = closing.id);
+    SELECT round(sum(trader_opened_quantity(instrument_id, opened, closed, quantity)), 18) INTO selected FROM (
+        SELECT opening.instrument_id, opening.trade_date AS opened, closing.trade_date AS closed,
+            sum(selection.quantity) AS quantity
+        FROM trader_execution opening
+        CROSS JOIN LATERAL (
+            SELECT closing_execution_id, quantity FROM trader_lotselection WHERE opening_execution_id = opening.id
+            UNION ALL SELECT NEW.closing_execution_id, NEW.quantity WHERE NEW.opening_execution_id = opening.id
+            OFFSET 0
+        ) selection
+        CROSS JOIN LATERAL (SELECT * FROM trader_execution WHERE id = selection.closing_execution_id OFFSET 0) closing
+        WHERE opening.trade_id = lot AND NOT EXISTS (SELECT FROM trader_execution WHERE exec_ref_id = closing.id)
+        GROUP BY opening.instrument_id, opening.trade_date, closing.trade_date
+    ) by_day;
     IF selected > held THEN
         RAISE integrity_constraint_violation USING
             CONSTRAINT = TG_NAME,
