@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localconte
 # Wide enough for a product of quantity, price, multiplier and factor to be exact.
 CONTEXT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 PLACE = Decimal("1e-18")
+PLACES = [Decimal(1).scaleb(-places) for places in range(19)]
 ZERO = Decimal(0)
 ONE = Decimal(1)
 
@@ -22,7 +23,7 @@ def quantized(amount: Decimal) -> Decimal:
 
 def rounded(amount: Decimal, minor_unit: int) -> Decimal:
     """At so many decimal places, half up (away from zero): what a currency's smallest amount allows."""
-    return amount.quantize(Decimal(1).scaleb(-minor_unit), ROUND_HALF_UP, CONTEXT)
+    return amount.quantize(PLACES[minor_unit], ROUND_HALF_UP, CONTEXT)
 
 
 def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:

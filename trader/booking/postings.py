@@ -78,7 +78,8 @@ def trade_legs(
         for paid_in, amount in fees:
             sums[paid_in] += amount
         book.move(currency, sign * gross, debit=SECURITIES, credit=counter)
-        book.move(currency, units_value, debit=EXPENSE, credit=SECURITIES)
+        if units_value:
+            book.move(currency, units_value, debit=EXPENSE, credit=SECURITIES)
         for paid_in, amount in sums.items():
             book.move(paid_in, amount, debit=EXPENSE, credit=counter if paid_in == currency else CASH)
         if settlement:

@@ -30,7 +30,7 @@ from trader.operations.retrying import in_one_transaction
 FORMATS: dict[str, Read] = {"generic": generic.read}
 # An autovacuum that looks at a table meanwhile counts none of this transaction's rows; the planner would then read
 # whole indexes for each of them. A few rows are not worth the reading, nor that imports wait for each other.
-ANALYZE = "ANALYZE trader_execution, trader_executionfee"
+ANALYZE = "ANALYZE trader_execution (account_id, instrument_id, exec_ref_id), trader_executionfee (execution_id)"
 
 # Of a file that has no more, what was read stays in memory; any other is read again for each thing that is done.
 KEPT_ROWS, KEPT_BYTES = 20_000, 2**22
