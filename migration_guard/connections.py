@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from weakref import WeakSet
 
 from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.sql import Composed
 
 from migration_guard.conf import GuardSettings
 
@@ -110,3 +112,15 @@ def _server_process(connection: BaseDatabaseWrapper) -> int:
     with connection.cursor() as cursor:
         cursor.execute(SERVER_PROCESS)
         return int(cursor.fetchone()[0])
+
+
+def rows(connection: BaseDatabaseWrapper, query: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def execute(connection: BaseDatabaseWrapper, statement: Composed) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)

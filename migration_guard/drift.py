@@ -1,0 +1,91 @@
+"""Drift: where a live schema is not what the migrations build that are applied in it.
+
+They are run once in a scratch database on the same server, which is kept under a name that tells what is in it.
+"""
+
+import json
+import sys
+import time
+from typing import NamedTuple
+
+from django.apps import apps
+from django.conf import settings
+from django.db.migrations.loader import MigrationLoader
+
+from migration_guard.applied import Applied, Say
+from migration_guard.catalog import Difference, differences, read
+from migration_guard.catalog.telling import as_script
+from migration_guard.connections import own_session, require_postgresql
+from migration_guard.scratch import Scratches, alone
+
+QUIET_SECONDS = 2.0
+
+
+class Drift(NamedTuple):
+    """What `find` found; the notes say what a reader of the differences has to know."""
+
+    database: str
+    differences: list[Difference]
+    notes: list[str]
+
+
+def find(alias: str, say: Say, progress: Say) -> Drift:
+    """Compare the database with its applied migrations; nothing is written in it.
+
+    `say` is told once what this waits for, `progress` often how far it is. Raises CouldNotBuild.
+    """
+    with own_session(alias) as live:
+        require_postgresql(live)
+        applied = Applied(live)
+        with alone(live, say):
+            expected = Scratches(live).catalog_of(applied, progress)
+        found = read(live)
+        notes = list(applied.notes())
+    of_no_migration = _tables_of_no_migration(applied.loader) - expected.tables.keys()
+    return Drift(applied.database, differences(found.without(of_no_migration), expected), notes)
+
+
+def _tables_of_no_migration(loader: MigrationLoader) -> set[str]:
+    """Tables that Django knows and no migration makes: of apps without migrations, not managed, or of a cache."""
+    models = apps.get_models(include_auto_created=True)
+    tables = {
+        model._meta.db_table
+        for model in models
+        if model._meta.app_label in loader.unmigrated_apps or not model._meta.managed
+    }
+    caches = settings.CACHES.values()
+    return tables | {cache["LOCATION"] for cache in caches if cache["BACKEND"].endswith("db.DatabaseCache")}
+
+
+class Progress:
+    """One line of a terminal, written over; nothing for what ends within two seconds, nor in a pipe."""
+
+    def __init__(self) -> None:
+        self.stream = sys.stderr
+        self._began = time.monotonic()
+        self._is_shown = False
+
+    def __call__(self, text: str) -> None:
+        if self.stream.isatty() and time.monotonic() - self._began > QUIET_SECONDS:
+            self.stream.write(f"\r\x1b[K{text}")
+            self.stream.flush()
+            self._is_shown = True
+
+    def end(self) -> None:
+        if self._is_shown:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+
+def as_text(drift: Drift) -> str:
+    """A script for psql, whose comments tell the differences."""
+    if not drift.differences:
+        return f"-- No drift: {drift.database} is what its applied migrations build."
+    count = len(drift.differences)
+    end = f"-- {count} difference{'' if count == 1 else 's'} in {drift.database}."
+    return "\n".join([*as_script(drift.differences), end])
+
+
+def as_json(drift: Drift) -> str:
+    found = [difference._asdict() for difference in drift.differences]
+    return json.dumps({"database": drift.database, "differences": found}, indent=2)

@@ -1,0 +1,37 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from migration_guard.drift import Progress, as_json, as_text, find
+
+
+class Command(BaseCommand):
+    help = (
+        "Compares the schema of a database with what the migrations build that are applied in it, and prints the "
+        "statements that would mend it, as a script for psql; it writes nothing in the database. Exits 0 with no "
+        "difference, 1 with some, 2 where it cannot run."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
+        parser.add_argument("--json", action="store_true", help="The database and its differences, as one object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        progress = Progress()
+        try:
+            drift = find(options["database"], say=self.stderr.write, progress=progress)
+        except CommandError:
+            raise
+        # Any error of a migration, of their graph or of the server: 1 would say that there is drift.
+        except Exception as error:
+            told = f"The database cannot be compared: {type(error).__name__}: {error}"
+            raise CommandError(told, returncode=2) from error
+        finally:
+            progress.end()
+        for note in drift.notes:
+            self.stderr.write(note, self.style.NOTICE)
+        self.stdout.write(as_json(drift) if options["json"] else as_text(drift))
+        if drift.differences:
+            raise SystemExit(1)
