@@ -1,6 +1,6 @@
 """The connection that migrates: one session of its own from the first statement to the last."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -114,13 +114,14 @@ def _server_process(connection: BaseDatabaseWrapper) -> int:
         return int(cursor.fetchone()[0])
 
 
-def rows(connection: BaseDatabaseWrapper, query: str) -> list[tuple[Any, ...]]:
+def rows(connection: BaseDatabaseWrapper, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(query)
+        cursor.execute(query, parameters or None)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
 
 
-def execute(connection: BaseDatabaseWrapper, statement: Composed) -> None:
+def execute(connection: BaseDatabaseWrapper, statement: str | Composed) -> None:
+    """Names in a string come from the server's own quoting or are words of a migration."""
     with connection.cursor() as cursor:
         cursor.execute(statement)

@@ -4,11 +4,12 @@ import json
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 
+from migration_guard.connections import rows
 from migration_guard.fingerprints import Fingerprint, MigrationSource
 
 MigrationKey = tuple[str, str]
@@ -53,33 +54,27 @@ class Ledger:
     @property
     def exists(self) -> bool:
         if not self._exists:
-            ((self._exists,),) = self._rows(IS_THERE)
+            ((self._exists,),) = rows(self.connection, IS_THERE)
         return self._exists
 
     @property
     def has_unfinished(self) -> bool:
         """Whether a run is at work, or was killed."""
-        return self.exists and self._rows(IS_UNFINISHED) == [(True,)]
+        return self.exists and rows(self.connection, IS_UNFINISHED) == [(True,)]
 
     def known(self) -> dict[MigrationKey, Known]:
-        rows = self._rows(KNOWN) if self.exists else []
-        return {(app, name): Known(*rest) for app, name, *rest in rows}
+        found = rows(self.connection, KNOWN) if self.exists else []
+        return {(app, name): Known(*rest) for app, name, *rest in found}
 
     def fingerprint_of(self, key: MigrationKey) -> Fingerprint:
         """The parts that the last finished run of the migration kept."""
-        rows = self._rows(PARTS, *key)
-        return Fingerprint.from_json(rows[0][0] if rows else "[]")
+        found = rows(self.connection, PARTS, key)
+        return Fingerprint.from_json(found[0][0] if found else "[]")
 
     def replaced(self) -> set[MigrationKey]:
         """The migrations that a squash stands for."""
-        rows = self._rows(REPLACED) if self.exists else []
-        return {(app, name) for (line,) in rows for app, name in json.loads(line)}
-
-    def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(query, parameters)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows
+        found = rows(self.connection, REPLACED) if self.exists else []
+        return {(app, name) for (line,) in found for app, name in json.loads(line)}
 
 
 def source_of(migration: Migration) -> MigrationSource | None:

@@ -57,7 +57,7 @@ def alone(live: BaseDatabaseWrapper, say: Say) -> Iterator[None]:
 
 
 class Scratches:
-    """The databases of one live database that hold what migrations build; to be used while `_alone`."""
+    """The databases of one live database that hold what migrations build; to be used while `alone`."""
 
     def __init__(self, live: BaseDatabaseWrapper) -> None:
         self.live = live

@@ -10,6 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from sqlparse.sql import Statement
 from sqlparse.tokens import Comment
 
+from migration_guard.connections import execute, rows
+
 INDEX_OF_TABLE = """
     SELECT index.oid, index.oid::regclass::text, indisvalid
     FROM pg_class AS index JOIN pg_index ON indexrelid = index.oid
@@ -78,8 +80,8 @@ class ConcurrentStatement:
             case "ALTER":
                 return began and self._is_detached(connection)
             case _:
-                for (leftover,) in _rows(connection, REINDEX_LEFTOVERS, []):
-                    _execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {leftover}")
+                for (leftover,) in rows(connection, REINDEX_LEFTOVERS):
+                    execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {leftover}")
                 return False
 
     def _after(self, *words: str, until: Sequence[str] = ()) -> str:
@@ -106,7 +108,7 @@ class ConcurrentStatement:
             return began and self._defines(connection, oid)
         if builder := _one(connection, BUILDERS, [oid]):
             raise IndexBeingBuilt(f"The index {index} is being built by server process {builder[0]}.")
-        _execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+        execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
         return False
 
     def _defines(self, connection: BaseDatabaseWrapper, oid: int) -> bool:
@@ -117,8 +119,8 @@ class ConcurrentStatement:
         unique = "UNIQUE " if "UNIQUE" in self.words[:on] else ""
         try:
             with transaction.atomic(using=connection.alias):
-                _execute(connection, f"CREATE TEMPORARY TABLE {SHADOW} (LIKE {self._table})")
-                _execute(connection, f"CREATE {unique}INDEX ON {SHADOW} {' '.join(rest)}")
+                execute(connection, f"CREATE TEMPORARY TABLE {SHADOW} (LIKE {self._table})")
+                execute(connection, f"CREATE {unique}INDEX ON {SHADOW} {' '.join(rest)}")
                 (shadow,) = _one(connection, LAST_INDEX, []) or [None]
                 same = _one(connection, DEFINITION, [shadow]) == _one(connection, DEFINITION, [oid])
                 transaction.set_rollback(True, using=connection.alias)
@@ -131,7 +133,7 @@ class ConcurrentStatement:
         partition = self._after("PARTITION", until=["CONCURRENTLY"])
         found = _one(connection, PARTITION, [parent, partition])
         if found is not None and found[0]:
-            _execute(connection, f"ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE")
+            execute(connection, f"ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE")
             return True
         return found is None
 
@@ -152,19 +154,6 @@ def _words(statement: Statement) -> list[str]:
     ]
 
 
-def _execute(connection: BaseDatabaseWrapper, statement: str) -> None:
-    """Names in it come from the server's own quoting or are words of a migration."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-
-
-def _rows(connection: BaseDatabaseWrapper, query: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
 def _one(connection: BaseDatabaseWrapper, query: str, parameters: list[Any]) -> tuple[Any, ...] | None:
-    rows = _rows(connection, query, parameters)
-    return rows[0] if rows else None
+    found = rows(connection, query, parameters)
+    return found[0] if found else None

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionProxy
 
-from migration_guard.connections import own_session, refuse_transaction_pooling
+from migration_guard.connections import own_session, refuse_transaction_pooling, rows
 
 TURN_KEY = int.from_bytes(b"migguard", "big")
 RETRY_EVERY_SECONDS = 0.2
@@ -99,7 +98,7 @@ def _wait_for_lock(connection: BaseDatabaseWrapper, say: Callable[[str], None]) 
     while not _says(connection, TRY_LOCK):
         if time.monotonic() >= next_report:
             has_long_waited = time.monotonic() - began > LONG_WAIT_SECONDS
-            for pid, address, user, application, age in _holders(connection):
+            for pid, address, user, application, age in rows(connection, HOLDERS):
                 way_out = f" If it hangs, this ends it: SELECT pg_terminate_backend({pid})" if has_long_waited else ""
                 say(
                     f"Waiting for another process to finish: server process {pid}, user {user}, {application or '-'}, "
@@ -113,10 +112,3 @@ def _says(connection: BaseDatabaseWrapper, question: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(question)
         return bool(cursor.fetchone()[0])
-
-
-def _holders(connection: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(HOLDERS)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
