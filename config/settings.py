@@ -7,6 +7,7 @@ from typing import Any
 
 from config.env import Environment
 from config.logs import logging_config
+from config.wheel import client_programs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -92,7 +93,11 @@ if SERVING:
 
 # max_migration.txt is for git and for who merges: tests/test_migrations.py checks it, no start depends on it.
 SILENCED_SYSTEM_CHECKS = [f"dlm.E{number:03}" for number in range(1, 6)]
-MIGRATION_GUARD = {"RELEASE": env.str("RELEASE", "")}
+MIGRATION_GUARD = {
+    "RELEASE": env.str("RELEASE", ""),
+    "REQUIRE_RECEIPTS": not IS_LOCAL,
+    "CLIENT_PROGRAMS": client_programs(),
+}
 
 # Users and their log-in
 

@@ -25,6 +25,12 @@ class GuardSettings:
     LOCK_BUDGET: float = 600.0
     DIRECT_DATABASE: str | None = None
     RELEASE: str = ""
+    # A rehearsal warns, and fails, where a reader or writer waits longer; it fails over tables with more rows only.
+    STALL_WARNS: float = 0.1
+    STALL_FAILS: float = 0.3
+    STALL_ROWS: int = 10_000
+    REQUIRE_RECEIPTS: bool = False
+    CLIENT_PROGRAMS: str = ""
 
     @classmethod
     def load(cls) -> Self:
@@ -64,10 +70,19 @@ def problems() -> Iterator[tuple[str, str, str]]:
     known = [field.name for field in fields(GuardSettings)]
     for key in sorted(raw.keys() - set(known), key=str):
         yield "guard.E002", f"MIGRATION_GUARD has no key {key!r}.", f"Its keys are {', '.join(known)}."
-    for key in ("LOCK_TIMEOUT", "LOCK_BUDGET"):
+    for key in ("LOCK_TIMEOUT", "LOCK_BUDGET", "STALL_WARNS", "STALL_FAILS"):
         value = raw.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, NUMBER) or not 0.001 <= value <= 86_400:
             yield "guard.E003", f"MIGRATION_GUARD[{key!r}] is {value!r}.", "Give seconds, from 0.001 to 86400."
+    rows = raw.get("STALL_ROWS", 0)
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
+        yield "guard.E008", f"MIGRATION_GUARD['STALL_ROWS'] is {rows!r}.", "Give a number of rows, from 0."
+    if not isinstance(raw.get("REQUIRE_RECEIPTS", False), bool):
+        yield (
+            "guard.E009",
+            f"MIGRATION_GUARD['REQUIRE_RECEIPTS'] is {raw['REQUIRE_RECEIPTS']!r}.",
+            "Give True or False.",
+        )
     yield from _wrong_names(raw)
 
 
@@ -80,6 +95,9 @@ def _wrong_names(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if alias is not None and alias not in list(settings.DATABASES):
         aliases = ", ".join(settings.DATABASES)
         yield "guard.E005", f"MIGRATION_GUARD['DIRECT_DATABASE'] is {alias!r}.", f"Name one of DATABASES: {aliases}."
+    if not isinstance(raw.get("CLIENT_PROGRAMS", ""), str):
+        found = raw["CLIENT_PROGRAMS"]
+        yield "guard.E010", f"MIGRATION_GUARD['CLIENT_PROGRAMS'] is {found!r}.", "Name the folder of pg_dump, as text."
     if not isinstance(raw.get("RELEASE", ""), str):
         yield "guard.E006", f"MIGRATION_GUARD['RELEASE'] is {raw['RELEASE']!r}.", "Give a text, such as a commit."
 

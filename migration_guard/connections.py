@@ -9,6 +9,8 @@ from weakref import WeakSet
 from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 from psycopg.sql import Composed
 
 from migration_guard.conf import GuardSettings
@@ -59,6 +61,11 @@ def own_session(alias: str) -> Iterator[BaseDatabaseWrapper]:
         connections[alias] = usual
 
 
+def keep_as_own(connection: BaseDatabaseWrapper) -> None:
+    """Let whatever asks for a session of its own take this one, wherever DIRECT_DATABASE leads."""
+    _own_sessions.add(connection)
+
+
 def another_session(connection: BaseDatabaseWrapper, purpose: str) -> BaseDatabaseWrapper:
     """A second connection to the same database as the same user, for any thread, named for its purpose."""
     session = connection.copy()
@@ -66,6 +73,13 @@ def another_session(connection: BaseDatabaseWrapper, purpose: str) -> BaseDataba
     session.settings_dict["OPTIONS"] |= {"application_name": f"migration_guard {purpose}", "connect_timeout": 5}
     session.inc_thread_sharing()
     return session
+
+
+def conninfo_of(connection: BaseDatabaseWrapper, purpose: str) -> str:
+    """Where it leads, in libpq's words, password included, for a program that knows no Django."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    parameters = connection.get_connection_params() | {"application_name": f"migration_guard {purpose}"}
+    return make_conninfo("", **{key: value for key, value in parameters.items() if key in known})
 
 
 def refuse_transaction_pooling(connection: BaseDatabaseWrapper) -> None:

@@ -1,9 +1,13 @@
 """What a command of the guard prints, between the lines that Django's `migrate` prints by itself."""
 
+import sys
+import time
 from typing import Any
 
 from django.core.management.commands import migrate
 from django.db.migrations import Migration
+
+QUIET_SECONDS = 2.0
 
 
 class GuardedCommand(migrate.Command):
@@ -31,3 +35,23 @@ class GuardedCommand(migrate.Command):
         self._open_line = (action, migration) if action.endswith("_start") else None
         self._was_interrupted = False
         super().migration_progress_callback(action, migration, fake)
+
+
+class Progress:
+    """One line of a terminal, written over; nothing for what ends within two seconds, nor in a pipe."""
+
+    def __init__(self) -> None:
+        self.stream = sys.stderr
+        self._began = time.monotonic()
+        self._is_shown = False
+
+    def __call__(self, text: str) -> None:
+        if self.stream.isatty() and time.monotonic() - self._began > QUIET_SECONDS:
+            self.stream.write(f"\r\x1b[K{text}")
+            self.stream.flush()
+            self._is_shown = True
+
+    def end(self) -> None:
+        if self._is_shown:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()

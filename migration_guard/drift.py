@@ -4,8 +4,6 @@ They are run once in a scratch database on the same server, which is kept under 
 """
 
 import json
-import sys
-import time
 from typing import NamedTuple
 
 from django.apps import apps
@@ -16,9 +14,8 @@ from migration_guard.applied import Applied, Say
 from migration_guard.catalog import Difference, differences, read
 from migration_guard.catalog.telling import as_script
 from migration_guard.connections import own_session, require_postgresql
-from migration_guard.scratch import Scratches, alone
-
-QUIET_SECONDS = 2.0
+from migration_guard.databases import alone
+from migration_guard.scratch import Scratches
 
 
 class Drift(NamedTuple):
@@ -37,7 +34,7 @@ def find(alias: str, say: Say, progress: Say) -> Drift:
     with own_session(alias) as live:
         require_postgresql(live)
         applied = Applied(live)
-        with alone(live, say):
+        with alone(live, "drift", say):
             expected = Scratches(live).catalog_of(applied, progress)
         found = read(live)
         notes = list(applied.notes())
@@ -55,26 +52,6 @@ def _tables_of_no_migration(loader: MigrationLoader) -> set[str]:
     }
     caches = settings.CACHES.values()
     return tables | {cache["LOCATION"] for cache in caches if cache["BACKEND"].endswith("db.DatabaseCache")}
-
-
-class Progress:
-    """One line of a terminal, written over; nothing for what ends within two seconds, nor in a pipe."""
-
-    def __init__(self) -> None:
-        self.stream = sys.stderr
-        self._began = time.monotonic()
-        self._is_shown = False
-
-    def __call__(self, text: str) -> None:
-        if self.stream.isatty() and time.monotonic() - self._began > QUIET_SECONDS:
-            self.stream.write(f"\r\x1b[K{text}")
-            self.stream.flush()
-            self._is_shown = True
-
-    def end(self) -> None:
-        if self._is_shown:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
 
 
 def as_text(drift: Drift) -> str:

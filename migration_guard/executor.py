@@ -47,6 +47,9 @@ class GuardedExecutor(MigrationExecutor):
         super().__init__(connection, progress_callback)
         self.ledger = ledger
         self.patience = patience
+        # Asked before a plan is carried out, with what it applies: may refuse. The reason is for the ledger's rows.
+        self.check: Callable[[list[Migration]], None] = lambda pending: None
+        self.reason = ""
         # Each migration that is to be applied, with the row of the one after it; and that row, once it is written.
         self._following: dict[Migration, Run] = {}
         self._announced: Run | None = None
@@ -79,6 +82,8 @@ class GuardedExecutor(MigrationExecutor):
         fake_initial: bool = False,  # noqa: FBT001, FBT002  # Django's
     ) -> ProjectState:
         self._following = {}
+        if plan and not fake:
+            self.check([migration for migration, backwards in plan if not backwards])
         if plan and not fake and not fake_initial:
             full_plan = self.migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
             pending = {migration for migration, backwards in plan if not backwards}
@@ -154,7 +159,7 @@ class GuardedExecutor(MigrationExecutor):
         migrations, when the parser is in no cache of the processor any more.
         """
         return {
-            migration: Run.of(following, Action.APPLY)
+            migration: Run.of(following, Action.APPLY, reason=self.reason)
             for migration, following in pairwise(migrations)
             if following.atomic and not following.replaces and key_of(following) not in self.partial
         }
@@ -193,7 +198,8 @@ class GuardedExecutor(MigrationExecutor):
         if announced and announced.pk and announced.key == key_of(migration):
             run = announced
         else:
-            run = self.ledger.begin(Run.of(migration, action, record_id=self._record_id(migration, action), **progress))
+            record_id = self._record_id(migration, action)
+            run = self.ledger.begin(Run.of(migration, action, reason=self.reason, record_id=record_id, **progress))
         try:
             with self.patience.bounding():
                 yield run

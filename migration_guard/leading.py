@@ -8,6 +8,9 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from migration_guard.applied import CouldNotBuild
+from migration_guard.connections import keep_as_own
+
+ADDRESS = ("NAME", "HOST", "PORT", "USER", "PASSWORD")
 
 
 @contextmanager
@@ -26,21 +29,22 @@ def everything_leads_to(scratch: BaseDatabaseWrapper, live: BaseDatabaseWrapper)
 @contextmanager
 def _leading_to(scratch: BaseDatabaseWrapper, alias: str) -> Iterator[None]:
     usual, configured = connections[alias], connections.settings[alias]
-    name = configured["NAME"]
+    address = {key: configured.get(key) for key in ADDRESS}
     connections[alias] = scratch if alias == scratch.alias else scratch.copy(alias)
+    keep_as_own(connections[alias])
     # For a thread, or a program that is started with what the settings say.
-    configured["NAME"] = scratch.settings_dict["NAME"]
+    configured.update({key: scratch.settings_dict.get(key) for key in ADDRESS})
     try:
         yield
     finally:
-        configured["NAME"] = name
+        configured.update(address)
         connections[alias].close()
         connections[alias] = usual
 
 
 def _refuse(_execute: Any, _sql: str, _params: Any, _many: Any, context: dict[str, Any]) -> NoReturn:
     alias = context["connection"].alias
-    raise CouldNotBuild(f"A migration asks the database {alias}, which drift does not copy and must not change.")
+    raise CouldNotBuild(f"A migration asks the database {alias}, which was not copied and must not be changed.")
 
 
 def _address(settings_dict: dict[str, Any]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -11,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
+from migration_guard.conf import GuardSettings
 from migration_guard.console import GuardedCommand
 from migration_guard.ledger import Ledger, MigrationKey
 from migration_guard.substitution import standing_in
@@ -69,6 +71,7 @@ class Migrating:
         with GuardedExecutor.in_turn(connection, self.command) as executor:
             survey = Survey(executor.loader, executor.ledger)
             self._compare(executor, survey)
+            executor.check = partial(self._require_receipts, executor)
             executor.ledger.ensure_table()
             with executor.patience.at_work(), executing_with(executor):
                 record(
@@ -99,14 +102,27 @@ class Migrating:
                 self.command.say(line)
 
     def _check_accepted(self, survey: Survey) -> None:
-        if self.accepted and not self.options["reason"].strip():
-            raise CommandError("--accept-edited needs --reason: who reads the ledger wants to know why.", returncode=2)
+        if (self.accepted or self.options["without_receipt"]) and not self.options["reason"].strip():
+            option = "--accept-edited" if self.accepted else "--without-receipt"
+            raise CommandError(f"{option} needs --reason: who reads the ledger wants to know why.", returncode=2)
         for app, name in self.accepted - survey.edited.keys() - set(survey.unknown):
             raise CommandError(
                 f"{app}.{name} is neither edited nor missing: there is nothing to accept. Give the whole name of an "
                 "applied migration, as showmigrations prints it.",
                 returncode=2,
             )
+
+    def _require_receipts(self, executor: "GuardedExecutor", pending: list[Migration]) -> None:
+        """Raise CommandError where the settings ask for receipts and one is missing; an empty database needs none."""
+        if not GuardSettings.load().REQUIRE_RECEIPTS or not executor.loader.applied_migrations:
+            return
+        if self.options["without_receipt"]:
+            executor.reason = self.options["reason"]
+            return
+        from migration_guard.receipts import require_receipts  # noqa: PLC0415  # as in _migrate
+
+        for line in require_receipts(pending, executor.connection, partial=executor.partial.keys()):
+            self.command.say(line)
 
     def _pending(self, executor: MigrationExecutor) -> list[Migration]:
         label = self.options["app_label"]

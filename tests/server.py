@@ -14,6 +14,7 @@ import pytest
 
 from config.env import Environment
 from config.postgres import Address, EmbeddedServer
+from config.wheel import client_programs
 
 # The data of a test run need not survive a power cut.
 FAST = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200"]
@@ -36,6 +37,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
             "POSTGRES_USER": server.address.user,
             "POSTGRES_PASSWORD": server.address.password,
         }
+    # A database is copied by programs that are not older than its server.
+    os.environ["PATH"] = os.pathsep.join(filter(None, [os.environ["PATH"], client_programs()]))
     return (yield)
 
 

@@ -44,6 +44,8 @@ class StatementResult:
     # Whether the locks are those that PostgreSQL documents: it could not be asked within the statement.
     documented: bool = False
     error: str = ""
+    # How often it was sent: of the many that differ in their values only, the first ones are told by themselves.
+    times: int = 1
 
 
 class Wait(NamedTuple):
@@ -55,11 +57,16 @@ class Wait(NamedTuple):
 
 @dataclass
 class Stall:
-    """How long a reader and a writer of a table stood still at most, and (`floor`) with no migration beside them."""
+    """How long a reader and a writer of a table took at most, and (`floor`) with no migration beside them.
+
+    `read_wait` and `write_wait`: how long they waited for a lock within that time, as the server says.
+    """
 
     read: float
     write: float
     floor: float
+    read_wait: float = 0.0
+    write_wait: float = 0.0
     # Rows of the table where it was measured, and where it will be met.
     rows: int = 0
     rows_in_source: int = 0
@@ -119,12 +126,16 @@ class MigrationResult:
 
     app: str
     name: str
+    # Whether its app is the project's own.
+    is_guarded: bool = True
     verdict: Verdict = Verdict.PASSED
     seconds: float = 0.0
     statements: list[StatementResult] = field(default_factory=list)
     # What reached the database past Django's cursors, so that no statement of it was measured.
     unseen: list[str] = field(default_factory=list)
     sizes: list[Size] = field(default_factory=list)
+    # By table, the fingerprints of its schema before and after; empty where there is none.
+    schema: dict[str, tuple[str, str]] = field(default_factory=dict)
     # By table.
     stall_ms: dict[str, Stall] = field(default_factory=dict)
     previous_release: list[Probe] = field(default_factory=list)
@@ -152,7 +163,7 @@ class TableRows(NamedTuple):
 
 @dataclass
 class Source:
-    """What was copied; `kind` is live, dump, sample, schema or nothing."""
+    """What was copied; `kind` is live, dump, sample, schema or history."""
 
     kind: str
     # The database's or the file's name.
@@ -170,6 +181,8 @@ class Rehearsal:
     """A whole rehearsal; `error` says where it broke off."""
 
     source: Source
+    # Of the server that held the copy.
+    server_major: int = 0
     verdict: Verdict = Verdict.PASSED
     migrations: list[MigrationResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -186,6 +199,8 @@ def as_dict(value: Any) -> Any:
             return [as_dict(item) for item in value]
         case dict():
             return {key: as_dict(item) for key, item in value.items()}
+        case tuple() if not hasattr(value, "_asdict"):
+            return [as_dict(item) for item in value]
         case tuple():
             return {key: as_dict(item) for key, item in value._asdict().items()}  # type: ignore[attr-defined]
         case float():

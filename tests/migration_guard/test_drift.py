@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from migration_guard.scratch import _prefix
+from migration_guard.databases import prefix_of as _prefix
 from tests.migration_guard.operating import shape, succeed
 from tests.migration_guard.stranger import ADD_COLUMN, SQUASH, Stranger
 from tests.programs import managing

@@ -27,6 +27,11 @@ WRONG = [
     ("{'DIRECT_DATABASE': ['default']}", "guard.E005"),
     ("{'RELEASE': 7}", "guard.E006"),
     ("{'RELEASE': None}", "guard.E006"),
+    ("{'STALL_FAILS': 'long'}", "guard.E003"),
+    ("{'STALL_ROWS': 0.5}", "guard.E008"),
+    ("{'STALL_ROWS': -1}", "guard.E008"),
+    ("{'REQUIRE_RECEIPTS': 1}", "guard.E009"),
+    ("{'CLIENT_PROGRAMS': None}", "guard.E010"),
 ]
 RIGHT = [
     "{}",

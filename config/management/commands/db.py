@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.postgres import SERVER, EmbeddedServer, ServerFailed, another_answers, embedded_server, site_packages
+from config.postgres import EmbeddedServer, ServerFailed, another_answers, embedded_server, installed_wheel
 from config.processes import PidFile
+from config.wheel import SERVER
 
 
 class Command(BaseCommand):
@@ -60,5 +61,5 @@ class Command(BaseCommand):
         address = server.address
         os.environ |= {"PGPASSWORD": address.password, "PGHOST": address.host, "PGPORT": str(address.port)}
         os.environ |= {"PGUSER": address.user, "PGDATABASE": address.database}
-        program = str(site_packages() / SERVER / "bin" / "psql")
+        program = str(installed_wheel() / SERVER / "bin" / "psql")
         os.execv(program, [program, *arguments])  # noqa: S606 - there is no shell to want here

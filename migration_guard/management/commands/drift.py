@@ -3,7 +3,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from migration_guard.drift import Progress, as_json, as_text, find
+from migration_guard.console import Progress
+from migration_guard.drift import as_json, as_text, find
 
 
 class Command(BaseCommand):

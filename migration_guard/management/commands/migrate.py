@@ -20,7 +20,12 @@ class Command(GuardedCommand):
             metavar=("APP", "NAME"),
             help="Take an applied migration as it is now, edited or deleted; needs --reason.",
         )
-        parser.add_argument("--reason", default="", help="Why --accept-edited is right; the ledger keeps it.")
+        parser.add_argument(
+            "--without-receipt",
+            action="store_true",
+            help="Apply what has not passed a rehearsal, where the settings ask for that; needs --reason.",
+        )
+        parser.add_argument("--reason", default="", help="Why that is right; the ledger keeps it.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.verbosity = options["verbosity"]

@@ -1,0 +1,92 @@
+"""Databases that the guard makes beside a live one and drops again: scratch databases, and copies to rehearse on."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from migration_guard.applied import Say
+from migration_guard.connections import execute, rows
+
+PREFIX = "migration_guard_"
+RETRY_EVERY_SECONDS = 0.2
+# Newest first; `is_own` is whether this role may drop it.
+DATABASES = "SELECT datname, pg_has_role(datdba, 'USAGE') AS is_own FROM pg_database ORDER BY oid DESC"
+TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
+UNLOCK = "SELECT pg_advisory_unlock(%s)"
+CREATE = SQL("CREATE DATABASE {name} TEMPLATE template0 {locale}")
+COMMENT = SQL("COMMENT ON DATABASE {name} IS {text}")
+DROP_BUSY = SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+# It goes with every encoding, and no schema depends on it.
+LOCALE_C = SQL("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+
+
+class MayNotCreate(CommandError):
+    """The role has no right to make a database."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(
+            f"The role {user} may not create databases, and this needs one of its own beside the live one. Nothing was "
+            f"changed. A superuser can allow it: ALTER ROLE {Identifier(user).as_string(None)} CREATEDB. Or name with "
+            "--database an alias whose role may.",
+            returncode=2,
+        )
+
+
+@contextmanager
+def alone(server: BaseDatabaseWrapper, what: str, say: Say) -> Iterator[None]:
+    """Let one process at a time do `what`, one word, with databases of this one; the lock ends with the process."""
+    key = int.from_bytes(hashlib.sha256(f"migration_guard {what}".encode()).digest()[:8], "big", signed=True)
+    is_told = False
+    while rows(server, TRY_LOCK, [key]) != [(True,)]:
+        if not is_told:
+            say(f"Waiting for another {what} on this database to finish.")
+            is_told = True
+        time.sleep(RETRY_EVERY_SECONDS)
+    try:
+        yield
+    finally:
+        if server.is_usable():
+            rows(server, UNLOCK, [key])
+
+
+def create(server: BaseDatabaseWrapper, name: str, text: str, locale: Composable = LOCALE_C) -> None:
+    """Make an empty database; `text` says to who finds it what it is. Raises MayNotCreate."""
+    try:
+        execute(server, CREATE.format(name=Identifier(name), locale=locale))
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, errors.InsufficientPrivilege):
+            raise
+        raise MayNotCreate(str(server.settings_dict["USER"])) from error
+    execute(server, COMMENT.format(name=Identifier(name), text=Literal(text)))
+
+
+def drop(server: BaseDatabaseWrapper, name: str) -> None:
+    """With those that are connected: the server process of a killed run may still be at work."""
+    execute(server, DROP_BUSY.format(name=Identifier(name)))
+
+
+def connection_to(
+    name: str, server: BaseDatabaseWrapper, alias: str, *, search_path: str, purpose: str
+) -> BaseDatabaseWrapper:
+    """A connection of its own to a database on the server, to stand in for the alias, with the live search_path."""
+    connection = server.copy(alias)
+    connection.settings_dict["NAME"] = name
+    options = connection.settings_dict["OPTIONS"]
+    options.pop("pool", None)
+    escaped = search_path.replace("\\", "\\\\").replace(" ", "\\ ")
+    given = f"-c search_path={escaped} -c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=off"
+    options["options"] = f"{options.get('options', '')} {given}".strip()
+    options["application_name"] = f"migration_guard {purpose}"
+    return connection
+
+
+def prefix_of(database: str) -> str:
+    """How the names begin of the databases that are made for this one."""
+    return f"{PREFIX}{hashlib.sha256(database.encode()).hexdigest()[:12]}_"

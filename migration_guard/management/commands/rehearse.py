@@ -1,0 +1,102 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.loader import MigrationLoader
+
+from migration_guard.console import Progress
+from migration_guard.rehearsal.certifying import stale_receipts, write_receipts
+from migration_guard.rehearsal.copies import From
+from migration_guard.rehearsal.page import as_html
+from migration_guard.rehearsal.rehearsing import rehearse
+from migration_guard.rehearsal.reports import as_json, as_text
+from migration_guard.rehearsal.results import Rehearsal, Verdict
+
+EXIT = {Verdict.PASSED: 0, Verdict.WARNED: 0, Verdict.FAILED: 1, Verdict.COULD_NOT_RUN: 2}
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs the pending migrations on a copy of the default database and measures them: what they lock, how long "
+        "others stand still, whether the release before survives them, and whether their way back loses a row. The "
+        "database itself is only read. Writes the receipts that `migrate` asks for. Exits 0 when they passed, 1 when "
+        "one failed, 2 where it cannot run."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        source = parser.add_mutually_exclusive_group()
+        source.add_argument("--from", type=Path, metavar="DUMP", help="An archive of pg_dump instead of the database.")
+        source.add_argument("--sample", type=float, metavar="PERCENT", help="That part of the rows.")
+        source.add_argument("--schema-only", action="store_true", help="No rows: locks and statements only.")
+        source.add_argument(
+            "--history",
+            action="store_true",
+            help="All migrations, from an empty database on; each table is given the database's rows, or made-up ones.",
+        )
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            choices=tuple(connections),
+            help="The alias of another server, to hold the copy.",
+        )
+        parser.add_argument("--json", action="store_true", help="Everything that was measured, as one object.")
+        parser.add_argument("--html", type=Path, metavar="FILE", help="Write a page for a reviewer.")
+        receipts = parser.add_mutually_exclusive_group()
+        receipts.add_argument(
+            "--write-receipts",
+            action="store_true",
+            help="Note this server's version in receipts that are valid without it; others are written anyway.",
+        )
+        receipts.add_argument(
+            "--check-receipts", action="store_true", help="Write none, and fail where one is missing or stale."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["html"]:
+            _refuse_unwritable(options["html"])
+        chosen = From(
+            dump=options["from"],
+            percent=options["sample"],
+            schema_only=options["schema_only"],
+            history=options["history"],
+        )
+        rehearsal = self._rehearse(chosen, options["database"])
+        if options["html"]:
+            options["html"].write_text(as_html(rehearsal))
+        self.stdout.write(as_json(rehearsal) if options["json"] else as_text(rehearsal))
+        if code := max(EXIT[rehearsal.verdict], self._see_to_receipts(rehearsal, options)):
+            raise SystemExit(code)
+
+    def _see_to_receipts(self, rehearsal: Rehearsal, options: dict[str, Any]) -> int:
+        migrations = MigrationLoader(None).disk_migrations or {}
+        if options["check_receipts"]:
+            stale = list(stale_receipts(rehearsal, migrations))
+            for line in stale:
+                self.stderr.write(line, self.style.ERROR)
+            return 1 if stale else 0
+        for path in write_receipts(rehearsal, migrations, adds_major=options["write_receipts"]):
+            self.stderr.write(f"Receipt written: {path}")
+        return 0
+
+    def _rehearse(self, chosen: From, holder: str) -> Rehearsal:
+        progress = Progress()
+        try:
+            return rehearse(chosen, holder, say=self.stderr.write, progress=progress)
+        except CommandError:
+            raise
+        # 1 would say that a migration has failed.
+        except Exception as error:
+            raise CommandError(f"It cannot be rehearsed: {type(error).__name__}: {error}", returncode=2) from error
+        finally:
+            progress.end()
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Before an hour of work: a page that cannot be written then."""
+    try:
+        with path.open("a"):
+            return
+    except OSError as error:
+        raise CommandError(f"The page cannot be written: {error}. Nothing was done.", returncode=2) from error

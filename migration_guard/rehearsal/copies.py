@@ -1,0 +1,290 @@
+"""Copies to rehearse on: of a live database, which is only read, of an archive of pg_dump, or of nothing."""
+
+import json
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from migration_guard.applied import WHERE, Say
+from migration_guard.connections import execute, rows
+from migration_guard.databases import DATABASES, LOCALE_C, alone, connection_to, create, drop, prefix_of
+from migration_guard.rehearsal.disk import require_space
+from migration_guard.rehearsal.programs import (
+    WITHOUT,
+    CouldNotCopy,
+    Program,
+    ProgramFailed,
+    client_program,
+    pipe,
+)
+from migration_guard.rehearsal.results import Source, TableRows
+from migration_guard.rehearsal.sampling import Sample
+from migration_guard.rehearsal.watching import InTheWay, not_in_the_way
+
+COPY = "copy_"
+# What Django and the guard have recorded: the plan depends on it, and it is small.
+RECORDS = ("django_migrations", "migration_guard_run")
+READ_ONLY = "-c default_transaction_read_only=on"
+LOCK_WAIT = "--lock-wait-timeout=1000"
+TRIES = 5
+PAUSE_SECONDS = 1.0
+LOCALE = """
+    SELECT to_json(pg_database)::text, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()
+"""
+# How many rows the statistics tell, of tables whose partitions are no tables of their own here.
+ESTIMATES = """
+    SELECT relname, greatest(reltuples, 0)::bigint FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace
+    ORDER BY relname
+"""
+SIZE = "SELECT pg_database_size(current_database())"
+VERSION = "SHOW server_version"
+CREATE_SCHEMA = SQL("CREATE SCHEMA IF NOT EXISTS {schema}")
+
+
+@dataclass(frozen=True)
+class From:
+    """What is to be copied: the live database, unless something else is said."""
+
+    dump: Path | None = None
+    # The part of its rows, over 0 and up to 100.
+    percent: float | None = None
+    schema_only: bool = False
+    # An empty database, for all migrations from the first on.
+    history: bool = False
+
+    @property
+    def kind(self) -> str:
+        if self.dump:
+            return "dump"
+        if self.history:
+            return "history"
+        if self.schema_only:
+            return "schema"
+        return "live" if self.percent is None else "sample"
+
+
+@dataclass
+class Copy:
+    """A database of its own, and a connection that stands in for the alias of the live one."""
+
+    connection: BaseDatabaseWrapper
+    source: Source
+
+
+@contextmanager
+def copy_of(
+    live: BaseDatabaseWrapper, holder: BaseDatabaseWrapper, chosen: From, *, say: Say, progress: Say
+) -> Iterator[Copy]:
+    """Make the copy on the server of `holder`, and drop it at the end; what a killed run has left goes first.
+
+    The live database is read in a transaction that writes nothing; no lock of it is waited for longer than a second,
+    and where a session of it waits for the copying, the copying gives way. Raises CouldNotCopy and MayNotCreate.
+    """
+    _check(chosen)
+    ((database, schema, search_path, _),) = rows(live, WHERE)
+    prefix = f"{prefix_of(database)}{COPY}"
+    with alone(holder, "rehearsal", say):
+        for name, _ in rows(holder, DATABASES):
+            if name.startswith(prefix):
+                drop(holder, name)
+        name = f"{prefix}{secrets.token_hex(4)}"
+        connection = connection_to(name, holder, live.alias, search_path=search_path, purpose="rehearsal")
+        source = Source(chosen.kind, _name(chosen, database), rows(live, VERSION)[0][0], percent=chosen.percent)
+        copying = _Copying(live, holder, connection, source, chosen, progress)
+        try:
+            copying.create(name, database)
+            if chosen.history:
+                execute(connection, CREATE_SCHEMA.format(schema=Identifier(schema)))
+            else:
+                copying.fill()
+            yield Copy(connection, source)
+        finally:
+            connection.close()
+            drop(holder, name)
+
+
+def _check(chosen: From) -> None:
+    if chosen.percent is not None and not 0 < chosen.percent <= 100:
+        raise CouldNotCopy(f"--sample {chosen.percent:g}: give a part of the rows, over 0 and up to 100 percent.")
+    if chosen.dump and not chosen.dump.exists():
+        raise CouldNotCopy(f"There is no file {chosen.dump}.")
+
+
+def _name(chosen: From, database: str) -> str:
+    return chosen.dump.name if chosen.dump else database
+
+
+class _Copying:
+    """The making of one copy."""
+
+    def __init__(
+        self,
+        live: BaseDatabaseWrapper,
+        holder: BaseDatabaseWrapper,
+        copy: BaseDatabaseWrapper,
+        source: Source,
+        chosen: From,
+        progress: Say,
+    ) -> None:
+        self.live = live
+        self.holder = holder
+        self.copy = copy
+        self.source = source
+        self.chosen = chosen
+        self.progress = progress
+        self.purpose = f"copy {secrets.token_hex(4)}"
+
+    @property
+    def _major(self) -> int:
+        return int(self.live.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
+
+    def create(self, name: str, database: str) -> None:
+        text = f"A copy of {database} for manage.py rehearse, which drops it at its end."
+        drop(self.holder, name)
+        try:
+            create(self.holder, name, text, self._locale())
+        except DatabaseError as error:
+            if not isinstance(error.__cause__, errors.InvalidParameterValue | errors.WrongObjectType):
+                raise
+            self.source.notes.append(f"The other server has no locale of {database}'s: the copy sorts by bytes.")
+            create(self.holder, name, text, LOCALE_C)
+
+    def _locale(self) -> Composable:
+        ((text, encoding),) = rows(self.live, LOCALE)
+        facts = json.loads(text)
+        parts = [
+            SQL("ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
+                *map(Literal, (encoding, facts["datcollate"], facts["datctype"]))
+            )
+        ]
+        locale = facts.get("datlocale") or facts.get("daticulocale")
+        if facts.get("datlocprovider") == "i":
+            parts.append(SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(Literal(locale)))
+        elif facts.get("datlocprovider") == "b":
+            parts.append(SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(Literal(locale)))
+        return SQL(" ").join(parts)
+
+    def fill(self) -> None:
+        began = time.monotonic()
+        try:
+            if self.chosen.dump:
+                self._restore(self.chosen.dump)
+            else:
+                self._copy_gently()
+        except ProgramFailed as failed:
+            raise CouldNotCopy(f"{_told(str(failed))}\nThe copy is dropped again; the source is as it was.") from failed
+        self.progress("Reading statistics of the copy")
+        execute(self.copy, "ANALYZE")
+        self.source.copied_bytes = int(rows(self.copy, SIZE)[0][0])
+        self.source.copy_seconds = time.monotonic() - began
+        if not self.source.tables:
+            self.source.tables = [TableRows(table, count, count) for table, count in rows(self.copy, ESTIMATES)]
+
+    def _copy_gently(self) -> None:
+        """Give way to a session that waits for the copying, and try again."""
+        if not self.chosen.schema_only:
+            self.source.notes += require_space(self.live, self.copy, self.chosen.percent)
+        name = self.copy.settings_dict["NAME"]
+        for attempt in range(1, TRIES + 1):
+            try:
+                with not_in_the_way(self.live, self.purpose):
+                    self._copy()
+            except (InTheWay, ProgramFailed, DatabaseError) as error:
+                if attempt == TRIES or not _is_about_locks(error):
+                    raise _gave_up(error) from error
+                self.progress(f"Gave way to another session: {error}")
+            else:
+                return
+            time.sleep(PAUSE_SECONDS)
+            self.copy.close()
+            self.create(name, self.source.name)
+
+    def _copy(self) -> None:
+        if self.chosen.percent is not None:
+            with closing(Sample(self.live, self.copy, self.chosen.percent, self.purpose, self.progress)) as sample:
+                self._pipe("--section=pre-data", f"--snapshot={sample.snapshot}")
+                self.source.tables = sample.take()
+                self._pipe("--section=post-data", f"--snapshot={sample.snapshot}")
+        elif self.chosen.schema_only:
+            self._pipe("--schema-only")
+            with closing(Sample(self.live, self.copy, 100, self.purpose, self.progress)) as sample:
+                sample.take_whole(RECORDS)
+        else:
+            self._pipe()
+
+    def _pipe(self, *options: str) -> None:
+        dump_program = client_program("pg_dump", server_major=self._major)
+        restore_program = str(Path(dump_program).with_name("pg_restore"))
+        dump = Program(
+            [dump_program, "--format=custom", "--compress=0", LOCK_WAIT, *WITHOUT, *options],
+            self.live,
+            purpose=self.purpose,
+            options=READ_ONLY,
+        )
+        restore = Program(
+            [restore_program, "--exit-on-error", *WITHOUT], self.copy, purpose="rehearsal", stdin=subprocess.PIPE
+        )
+        try:
+            pipe(dump, restore, self._tell)
+        finally:
+            dump.end()
+            restore.end()
+
+    def _tell(self, handed: int) -> None:
+        self.progress(f"Copying {self.source.name}: {handed / 1e6:,.0f} MB")
+
+    def _restore(self, path: Path) -> None:
+        program = client_program("pg_restore")
+        listed = Program([program, "--list", str(path)])
+        try:
+            contents = listed.process.stdout.read().decode(errors="replace") if listed.process.stdout else ""
+            listed.finish()
+        except ProgramFailed as failed:
+            raise CouldNotCopy(
+                f"{path} is no archive that pg_restore can read: {failed}\nA script of SQL is not taken, because psql "
+                "would obey all that is in it. This makes an archive: pg_dump --format=custom --file=FILE DATABASE"
+            ) from failed
+        finally:
+            listed.end()
+        if match := re.search(r"Dumped from database version: (\S+)", contents):
+            self.source.server_version = match[1]
+        size = sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
+        self.source.notes += require_space(None, self.copy, size_bytes=size)
+        self.progress(f"Restoring {path.name}")
+        restore = Program([program, "--exit-on-error", *WITHOUT, str(path)], self.copy, purpose="rehearsal")
+        try:
+            restore.finish()
+        finally:
+            restore.end()
+
+
+def _is_about_locks(error: Exception) -> bool:
+    return isinstance(error, InTheWay) or "lock timeout" in str(error)
+
+
+def _gave_up(error: Exception) -> Exception:
+    if not _is_about_locks(error):
+        return error
+    return CouldNotCopy(
+        f"The database could not be copied in {TRIES} tries without waiting for others or keeping them waiting: "
+        f"{error}\nTry again when nobody changes its schema, or rehearse on a dump: rehearse --from DUMP"
+    )
+
+
+def _told(failed: str) -> str:
+    if "extension" in failed and "permission denied" in failed:
+        return f"{failed}\nA superuser can install the extension in the database template1, or rehearse as one."
+    if "No space left on device" in failed:
+        return f"{failed}\nRehearse on less (--sample PERCENT, --schema-only) or on another server (--database ALIAS)."
+    return failed

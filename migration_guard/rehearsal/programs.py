@@ -1,0 +1,137 @@
+"""pg_dump and pg_restore: which ones, how they are told where to go, and one piped into the other."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from django.core.management.base import CommandError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from migration_guard.conf import GuardSettings
+from migration_guard.connections import conninfo_of
+
+DEBIAN = "/usr/lib/postgresql"
+PIECE_BYTES = 1 << 20
+LONGEST_ERROR = 2000
+# What belongs to the server or to its users, and not to what migrations change.
+WITHOUT = (
+    "--no-owner",
+    "--no-acl",
+    "--no-comments",
+    "--no-publications",
+    "--no-subscriptions",
+    "--no-security-labels",
+    "--no-tablespaces",
+)
+
+
+class CouldNotCopy(CommandError):
+    """There is no copy to rehearse on; nothing of it is left, and the source is as it was."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=2)
+
+
+class ProgramFailed(Exception):
+    """What pg_dump or pg_restore said as it ended."""
+
+
+def client_program(name: str, *, server_major: int = 0) -> str:
+    """The oldest one that is not older than the server, which it would refuse; without one, the newest."""
+    found = sorted({(major, path) for path in _candidates(name) if (major := _major_of(path))})
+    if not server_major and found:
+        return found[-1][1]
+    if fitting := [path for major, path in found if major >= server_major]:
+        return fitting[0]
+    versions = ", ".join(str(major) for major, _ in found) or "none"
+    raise CouldNotCopy(
+        f"The server is PostgreSQL {server_major}, and {name} has to be as new: found here: {versions}. Install "
+        f"postgresql-client-{server_major}, or name its folder in MIGRATION_GUARD['CLIENT_PROGRAMS']."
+    )
+
+
+def _candidates(name: str) -> Iterator[str]:
+    folders = [GuardSettings.load().CLIENT_PROGRAMS, *os.get_exec_path(), *map(str, Path(DEBIAN).glob("*/bin"))]
+    for folder in filter(None, folders):
+        if found := shutil.which(name, path=folder):
+            yield found
+
+
+def _major_of(path: str) -> int | None:
+    printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r" (\d+)", printed.stdout)
+    return int(match[1]) if match else None
+
+
+class Program:
+    """One of them at work on a database; the password is in its environment, where others cannot read it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        connection: BaseDatabaseWrapper | None = None,
+        *,
+        purpose: str = "",
+        options: str = "",
+        stdin: int | None = subprocess.DEVNULL,
+    ) -> None:
+        environment = dict(os.environ)
+        arguments = [*command]
+        if connection:
+            told = conninfo_to_dict(conninfo_of(connection, purpose))
+            environment["PGPASSWORD"] = str(told.pop("password", ""))
+            told["options"] = f"{told.get('options', '')} {options}".strip()
+            arguments.append(f"--dbname={make_conninfo('', **told)}")
+        self.name = Path(command[0]).name
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
+        self.process = subprocess.Popen(
+            arguments, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=self._errors
+        )
+
+    def finish(self) -> None:
+        """Wait for its end. Raises ProgramFailed."""
+        if self.process.wait() != 0:
+            raise ProgramFailed(f"{self.name}: {self.said()}")
+
+    def said(self) -> str:
+        self._errors.seek(0)
+        text = self._errors.read().decode(errors="replace").strip()
+        return text[:LONGEST_ERROR] or f"it ended with code {self.process.returncode}"
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            if stream:
+                stream.close()
+
+
+def pipe(dump: Program, restore: Program, progress: Callable[[int], None]) -> None:
+    """Hand on what the one writes, so that both end with this process; `progress` is told bytes.
+
+    Raises ProgramFailed.
+    """
+    source, target = dump.process.stdout, restore.process.stdin
+    if source is None or target is None:
+        raise ValueError("Both programs need a pipe.")
+    handed = 0
+    try:
+        while piece := source.read(PIECE_BYTES):
+            target.write(piece)
+            handed += len(piece)
+            progress(handed)
+        target.close()
+    except BrokenPipeError:
+        # The one that reads has said why.
+        restore.finish()
+        raise
+    # An archive that ends early says less than the program that broke off.
+    dump.finish()
+    restore.finish()

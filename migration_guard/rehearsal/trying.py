@@ -1,0 +1,316 @@
+"""One migration on a copy: forward beside readers and writers, back, forward again, and what each of that has shown."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
+from django.db.migrations.state import ProjectState
+
+from migration_guard.catalog import Catalog, Difference, differences, read
+from migration_guard.catalog.telling import as_script
+from migration_guard.connections import execute, rows
+from migration_guard.executor import GuardedExecutor, key_of, run_deferred
+from migration_guard.losses import Losses
+from migration_guard.patience import Patience
+from migration_guard.receipts import fingerprint_of
+from migration_guard.rehearsal.keeping import KeptRows, changes
+from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
+from migration_guard.rehearsal.predicting import predicted_tables
+from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
+from migration_guard.rehearsal.rows import fill
+from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs_for
+from migration_guard.review.findings import Severity
+from migration_guard.runs import RunLedger
+
+SIZES = "SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::text[]) name"
+MOST_DIFFERENCES = 10
+CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
+
+
+class Broken(Exception):
+    """A migration failed: nothing after it can be rehearsed."""
+
+
+@dataclass
+class Stage:
+    """The copy, what measures on it, and its schema as it stands."""
+
+    connection: BaseDatabaseWrapper
+    executor: GuardedExecutor
+    probers: Probers
+    kept: KeptRows
+    catalog: Catalog
+
+    @classmethod
+    def of(cls, connection: BaseDatabaseWrapper, say: Callable[[str], None]) -> "Stage":
+        return cls(
+            connection, executor_of(connection, say), Probers(connection), KeptRows(connection), read(connection)
+        )
+
+
+def executor_of(connection: BaseDatabaseWrapper, say: Callable[[str], None]) -> GuardedExecutor:
+    """The one that `migrate` works with; the turn is held."""
+    ledger = RunLedger(connection)
+    ledger.settle()
+    ledger.ensure_table()
+    executor = GuardedExecutor(connection, None, ledger=ledger, patience=Patience.of(connection, say=say))
+    executor.recorder.ensure_schema()
+    return executor
+
+
+class Trial:
+    """One migration; `state` is the one before it, and `result` is filled as far as it comes."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        migration: Migration,
+        state: ProjectState,
+        result: MigrationResult,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.stage = stage
+        self.connection = stage.connection
+        self.migration = migration
+        self.state = state
+        self.result = result
+        self.tell = tell
+        self.after: ProjectState
+        # Tables that were there before and that it locks as one that changes them does.
+        self.touched: set[str] = set()
+        self._used: set[str] = set()
+        # What was measured while nobody was beside it.
+        self._alone: list[StatementResult] = []
+        result.reversible = all(operation.reversible for operation in migration.operations)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the source has some of its operations already, so that the way back leads further than the start."""
+        return key_of(self.migration) in self.stage.executor.partial
+
+    @property
+    def new_tables(self) -> set[str]:
+        return self._forward_catalog.tables.keys() - self._catalog_before.tables.keys()
+
+    def look(self) -> None:
+        """Find out what it touches: in a transaction that is rolled back, or by what its SQL says."""
+        self.tell("what it touches")
+        known = {relation.name for relation in relations(self.connection).values() if relation.kind in TABLE_KINDS}
+        if not self.migration.atomic or self.is_resumed:
+            self.touched = predicted_tables(self.migration, self.state, self.connection, known)
+            return
+        recorder = Recorder(self.connection)
+        with self._filling_in(recorder), transaction.atomic(using=self.connection.alias):
+            with recorder.at_work(), self.connection.schema_editor(atomic=True) as editor:
+                self.migration.apply(self.state.clone(), editor)
+                run_deferred(editor)
+            transaction.set_rollback(True, using=self.connection.alias)
+        self.touched, self._used = recorder.changed, recorder.used
+        self._alone = recorder.statements
+
+    def run(self) -> None:
+        """Leave it applied. Raises Broken where it fails."""
+        self._catalog_before = self.stage.catalog
+        self.stage.kept.keep(self.touched)
+        sizes, counted = self._sizes(self.touched), changes(self.connection)
+        self._forward_beside()
+        self._forward_catalog = read(self.connection)
+        self._note_sizes(sizes)
+        self._note_uncompared(counted)
+        if self.result.reversible and not self.is_resumed:
+            self._back_and_forward()
+        self._take_wal()
+        self._note_schema()
+        self.stage.catalog = self._forward_catalog
+
+    def _forward_beside(self) -> None:
+        """Forward, with a reader and a writer of each touched table beside it."""
+        self.tell("forward, beside readers and writers")
+        measured = None
+        try:
+            with self.stage.probers.beside(jobs_for(self.connection, self.touched)) as measured:
+                self._forward(measured.observer.take_seen)
+        except ProberDied as error:
+            self.result.verdict = Verdict.COULD_NOT_RUN
+            self._find("not-measured", Severity.ERROR, f"{error} How long others wait is not known.", "Try again.")
+            if measured is None:
+                self._forward(list)
+        if measured:
+            self._note_stalls(measured)
+
+    def _forward(self, seen: Callable[[], Collection[Lock]]) -> None:
+        recorder = Recorder(self.connection, seen, only_times=bool(self._alone))
+        began = time.monotonic()
+        executor = self.stage.executor
+        with self._filling_in(recorder), executor.patience.at_work(), recorder.at_work():
+            self.after = executor.apply_migration(self.state.clone(), self.migration)
+        self.result.seconds = time.monotonic() - began
+        if self._alone:
+            self._put_together()
+        else:
+            self._used = recorder.used
+
+    def _put_together(self) -> None:
+        """What each statement did, as it was seen before, with the times that it took beside others."""
+        timed, self.result.statements = self.result.statements, self._alone
+        if len(timed) == len(self._alone):
+            for alone, beside in zip(self._alone, timed, strict=True):
+                alone.began, alone.ms, alone.released = beside.began, beside.ms, beside.released
+
+    @contextmanager
+    def _filling_in(self, recorder: Recorder) -> Iterator[None]:
+        """Keep what was recorded, also of what fails."""
+        try:
+            yield
+        except Exception as error:
+            raise Broken(f"{self.migration} fails: {type(error).__name__}: {error}") from error
+        finally:
+            self.result.statements = recorder.statements
+            self.result.unseen = recorder.unseen
+
+    def _note_stalls(self, measured: Measured) -> None:
+        self.result.stall_ms = measured.stalls
+        for table, error in measured.errors.items():
+            hint = "Whoever uses the table at that moment meets the same."
+            self._find("prober-failed", Severity.WARNING, f"A reader or writer of {table} failed: {error}", hint)
+
+    def _back_and_forward(self) -> None:
+        """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back."""
+        self.tell("back")
+        sums = self.stage.kept.checksums(self.touched | self.new_tables)
+        counted = changes(self.connection)
+        if self.migration.atomic:
+            with transaction.atomic(using=self.connection.alias):
+                self._round_trip(sums)
+                transaction.set_rollback(True, using=self.connection.alias)
+            self.stage.executor.loader.applied_migrations[key_of(self.migration)] = self.migration
+        else:
+            self._round_trip(sums)
+        self._note_uncompared(counted)
+
+    def _round_trip(self, sums: dict[str, tuple[int, str]]) -> None:
+        self._count_losses()
+        if not self._back():
+            return
+        # Else what is deferred to the end of the transaction would stand in the way of the next statement.
+        execute(self.connection, CHECK_NOW)
+        self._compare_with_before()
+        self.tell("forward again")
+        recorder = Recorder(self.connection, only_times=bool(self._alone))
+        executor = self.stage.executor
+        try:
+            with executor.patience.at_work(), recorder.at_work():
+                executor.apply_migration(self.state.clone(), self.migration)
+        except Exception as error:
+            told = f"Once it is undone, it cannot be applied again: {type(error).__name__}: {error}"
+            self._find("forward-fails", Severity.ERROR, told, "Let the way back remove what the way forward makes.")
+            if not self.migration.atomic:
+                raise Broken(f"{self.migration}: {told}") from error
+            return
+        self._alone = self._alone or recorder.statements
+        self._compare_with_first(sums)
+
+    def _count_losses(self) -> None:
+        """What was written since goes with the tables and columns that the way back drops."""
+        if self.new_tables:
+            fill(self.connection, self.after, tables=self.new_tables)
+        losses = Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state)
+        self.result.losses = [
+            RowLoss(loss.table, loss.column, loss.rows) for loss in losses if loss.rows or loss.rows is None
+        ]
+
+    def _back(self) -> bool:
+        executor = self.stage.executor
+        try:
+            with executor.patience.at_work():
+                executor.unapply_migration(self.state.clone(), self.migration)
+        except Exception as error:
+            self.result.reversible = False
+            told = f"It calls itself reversible, and its way back fails: {type(error).__name__}: {error}"
+            self._find("reverse-fails", Severity.ERROR, told, "Mend the way back, or say that there is none.")
+            self._recover()
+            return False
+        executor.loader.applied_migrations.pop(key_of(self.migration), None)
+        return True
+
+    def _recover(self) -> None:
+        """What is not atomic may be undone in part; forward leads from there to its end."""
+        if self.migration.atomic:
+            return
+        executor = self.stage.executor
+        executor.partial = executor.ledger.partial()
+        executor.loader.applied_migrations.pop(key_of(self.migration), None)
+        try:
+            with executor.patience.at_work():
+                executor.apply_migration(self.state.clone(), self.migration)
+        except Exception as error:
+            raise Broken(
+                f"{self.migration}: its way back fails, and so does the way forward from there: {error}"
+            ) from error
+        executor.partial = executor.ledger.partial()
+
+    def _compare_with_before(self) -> None:
+        found = differences(read(self.connection), self._catalog_before)
+        hint = "Its ways forward and back must meet: what is made by hand is undone by hand."
+        self._find_differences("reverse-differs", found, "Forward and back lead to another schema", hint)
+        returned = self.stage.kept.compare()
+        self.result.reverse_lossless = not returned.losses and not returned.added
+        known = {(loss.table, loss.column) for loss in self.result.losses}
+        self.result.losses += [loss for loss in returned.losses if loss[:2] not in known]
+        for table, number in returned.added.items():
+            self._find("rows-added", Severity.WARNING, f"Forward and back add {number:,} rows to {table}.", "")
+
+    def _compare_with_first(self, sums: dict[str, tuple[int, str]]) -> None:
+        again = read(self.connection)
+        hint = "What the way back leaves changes what the way forward does."
+        found = differences(again, self._forward_catalog)
+        self._find_differences("forward-differs", found, "Forward again leads to another schema", hint)
+        if not self.migration.atomic:
+            self._forward_catalog = again
+        now = self.stage.kept.checksums(sums)
+        for table in sorted(table for table in sums if now.get(table) != sums[table]):
+            message = f"Forward again leaves other rows in {table} than the first time."
+            self._find("rows-differ", Severity.INFO, message, "As where it writes times or random values.")
+
+    def _note_uncompared(self, counted: dict[str, int]) -> None:
+        now = changes(self.connection)
+        changed = {table for table, number in now.items() if number != counted.get(table, 0)}
+        for table in sorted(changed - self.touched - self.new_tables):
+            message = f"Rows of {table} are changed, which was not foreseen: they were not compared."
+            self._find("not-compared", Severity.WARNING, message, "Name the table in the SQL, or make it atomic.")
+
+    def _sizes(self, tables: Collection[str]) -> dict[str, int | None]:
+        return dict(rows(self.connection, SIZES, [sorted(tables)]))
+
+    def _note_sizes(self, before: dict[str, int | None]) -> None:
+        after = self._sizes(self.touched | self.new_tables)
+        self.result.sizes = [Size(table, before.get(table), size) for table, size in after.items()]
+
+    def _note_schema(self) -> None:
+        self.result.schema = {
+            table: (fingerprint_of(self._catalog_before, table), fingerprint_of(self._forward_catalog, table))
+            for table in sorted(self._used | self.touched | self.new_tables)
+        }
+
+    def _take_wal(self) -> None:
+        """Of the time when nobody was beside it, where the same was sent then."""
+        alone = [statement.sql for statement in self._alone]
+        if alone == [statement.sql for statement in self.result.statements]:
+            for statement, quiet in zip(self.result.statements, self._alone, strict=True):
+                statement.wal_bytes = quiet.wal_bytes
+        elif self.result.statements:
+            self._find("wal-upper-bound", Severity.INFO, "Its WAL holds that of others beside it.", "")
+
+    def _find_differences(self, id_: str, found: list[Difference], message: str, hint: str) -> None:
+        if found:
+            told = "\n".join([f"{message}:", *list(as_script(found))[:MOST_DIFFERENCES]])
+            self._find(id_, Severity.ERROR, told, hint)
+
+    def _find(self, id_: str, severity: Severity, message: str, hint: str) -> None:
+        finding = Finding(id_, severity, message, hint)
+        if finding not in self.result.findings:
+            self.result.findings.append(finding)

@@ -1,0 +1,344 @@
+"""`rehearse` measures pending migrations on a copy, and leaves the database that it copies as it is."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.migration_guard.operating import succeed
+from tests.migration_guard.stranger import ADD_COLUMN, Stranger
+
+endurance = pytest.mark.endurance
+
+ROWS = "INSERT INTO shop_item (name) SELECT 'item ' || g FROM generate_series(1, %s) g"
+EVERYTHING = "SELECT md5(string_agg(item::text, ',' ORDER BY id)) FROM shop_item item"
+DATABASES = "SELECT datname FROM pg_database WHERE datname LIKE 'migration_guard_copy_%%'"
+SESSIONS = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'migration_guard%%'"
+VOLATILE = "ALTER TABLE shop_item ADD COLUMN w double precision DEFAULT random()"
+
+
+@pytest.fixture
+def stocked(shop: Stranger) -> Stranger:
+    """The shop with its first migration applied and rows in its table."""
+    succeed(shop, "migrate")
+    shop.sql(ROWS, 20_000)
+    shop.sql("ANALYZE")
+    return shop
+
+
+def rehearse(project: Stranger, *arguments: str, code: int = 0) -> dict[str, Any]:
+    command = project.manage("rehearse", "--json", *arguments)
+    assert command.returncode == code, command.stdout
+    # What is said beside it stands before or behind it.
+    report: dict[str, Any]
+    report, _ = json.JSONDecoder().raw_decode(command.stdout[command.stdout.index("{\n") :])
+    return report
+
+
+def only(report: dict[str, Any]) -> dict[str, Any]:
+    (migration,) = report["migrations"]
+    assert isinstance(migration, dict)
+    return migration
+
+
+def findings(migration: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(finding["id"], finding["severity"]) for finding in migration["findings"]}
+
+
+def locks(statement: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(lock["relation"], lock["mode"]) for lock in statement["locks"]}
+
+
+def test_added_column(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    before = stocked.sql(EVERYTHING), stocked.columns()
+
+    report = rehearse(stocked)
+
+    migration = only(report)
+    (statement,) = migration["statements"]
+    assert report["verdict"] == migration["verdict"] == "passed"
+    assert (migration["app"], migration["name"]) == ("shop", "0002_v")
+    assert statement["sql"] == 'ALTER TABLE "shop_item" ADD COLUMN "v" integer NULL'
+    assert locks(statement) == {("shop_item", "ACCESS EXCLUSIVE")}
+    assert statement["operation"] == "Add field v to Item"
+    assert statement["rewritten"] == []
+    assert 0 < statement["wal_bytes"] < 100_000
+    assert migration["reversible"]
+    assert migration["reverse_lossless"]
+    assert {probe["outcome"] for probe in migration["previous_release"]} == {"passed"}
+    assert migration["stall_ms"].keys() == {"shop_item"}
+    assert report["source"]["kind"] == "live"
+    # The source, as it was.
+    assert (stocked.sql(EVERYTHING), stocked.columns()) == before
+    assert stocked.applied() == ["0001_initial"]
+    assert stocked.sql(DATABASES) == []
+    assert stocked.sql(SESSIONS) == []
+
+
+def test_plain_sql_is_taken_apart(stocked: Stranger) -> None:
+    stocked.operations(
+        "0002_w",
+        f"migrations.RunSQL('{VOLATILE}; CREATE INDEX by_w ON shop_item (w);', 'ALTER TABLE shop_item DROP COLUMN w')",
+    )
+
+    migration = only(rehearse(stocked))
+
+    column, index = migration["statements"]
+    assert column["sql"].startswith(VOLATILE)
+    assert ("shop_item", "ACCESS EXCLUSIVE") in locks(column)
+    assert set(column["rewritten"]) == {"shop_item", "shop_item_pkey"}
+    assert index["sql"].startswith("CREATE INDEX by_w")
+    assert index["rewritten"] == []
+    assert column["wal_bytes"] > 1_000_000 > index["ms"]
+    assert migration["verdict"] == "passed"
+    assert ("rows-differ", "info") in findings(migration)
+    (size,) = migration["sizes"]
+    assert size["after"] > size["before"]
+
+
+def test_index_built_concurrently(stocked: Stranger) -> None:
+    stocked.operations("0002_i", "AddIndexConcurrently('Item', models.Index(fields=['name'], name='i'))", atomic=False)
+
+    migration = only(rehearse(stocked))
+
+    (statement,) = migration["statements"]
+    assert statement["documented"]
+    assert locks(statement) == {("shop_item", "SHARE UPDATE EXCLUSIVE")}
+    assert migration["verdict"] == "passed"
+
+
+def test_statement_kept_for_the_end_is_its_operations(stocked: Stranger) -> None:
+    stocked.operations(
+        "0002_box",
+        "migrations.CreateModel('Box', [('id', models.BigAutoField(primary_key=True)),"
+        " ('item', models.ForeignKey('shop.Item', models.CASCADE))])",
+        ADD_COLUMN,
+    )
+
+    migration = only(rehearse(stocked))
+
+    by_operation = [(statement["sql"].split()[:2], statement["operation"]) for statement in migration["statements"]]
+    assert by_operation == [
+        (["CREATE", "TABLE"], "Create model Box"),
+        (["ALTER", "TABLE"], "Add field v to Item"),
+        (["ALTER", "TABLE"], "Create model Box"),
+        (["CREATE", "INDEX"], "Create model Box"),
+    ]
+    assert ("shop_item", "SHARE ROW EXCLUSIVE") in locks(migration["statements"][2])
+
+
+def test_what_goes_past_the_cursors_is_listed(stocked: Stranger) -> None:
+    stocked.migration(
+        "0002_raw",
+        """
+        def past(apps, schema_editor):
+            with schema_editor.connection.connection.cursor() as cursor:
+                cursor.execute("UPDATE shop_item SET name = 'raw' WHERE id = 1")
+            with schema_editor.connection.cursor() as cursor:
+                with cursor.copy("COPY shop_item (name) FROM STDIN") as copy:
+                    copy.write_row(["copied"])
+                cursor.execute("SELECT 1")
+
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [migrations.RunPython(past, migrations.RunPython.noop)]
+        """,
+    )
+
+    migration = only(rehearse(stocked))
+
+    assert migration["unseen"] == ["UPDATE shop_item SET name = 'raw' WHERE id = 1", "COPY shop_item (name) FROM STDIN"]
+    assert [statement["sql"] for statement in migration["statements"]] == ["SELECT 1"]
+
+
+def test_nothing_pending(stocked: Stranger) -> None:
+    report = rehearse(stocked)
+
+    assert report["verdict"] == "passed"
+    assert report["migrations"] == []
+
+
+def test_plan_that_fails_in_the_middle(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    stocked.operations("0003_twice", "migrations.RunSQL('SELECT 1; ALTER TABLE shop_item ADD COLUMN v int')")
+    stocked.operations("0004_w", ADD_COLUMN.replace("'v'", "'w'"))
+
+    report = rehearse(stocked, code=1)
+
+    assert [migration["verdict"] for migration in report["migrations"]] == ["passed", "failed"]
+    assert (
+        'shop.0003_twice fails: ProgrammingError: column "v" of relation "shop_item" already exists' in report["error"]
+    )
+    first, second = report["migrations"][1]["statements"]
+    assert (first["sql"], first["error"]) == ("SELECT 1;", "")
+    assert "already exists" in second["error"]
+    assert stocked.sql(DATABASES) == []
+
+
+def test_way_back_that_is_none(stocked: Stranger) -> None:
+    stocked.operations("0002_no_name", "migrations.RemoveField('Item', 'name')")
+
+    migration = only(rehearse(stocked, code=1))
+
+    assert {("reverse-fails", "error"), ("previous-release", "error")} <= findings(migration)
+    assert not migration["reversible"]
+
+
+def test_way_back_that_loses_values(stocked: Stranger) -> None:
+    stocked.operations(
+        "0002_short",
+        "migrations.RunSQL(\"UPDATE shop_item SET name = 'same' WHERE id <= 30\", migrations.RunSQL.noop)",
+        "migrations.RunSQL('DELETE FROM shop_item WHERE id = 31', migrations.RunSQL.noop)",
+    )
+
+    migration = only(rehearse(stocked))
+
+    assert migration["verdict"] == "warned"
+    assert migration["reversible"]
+    assert migration["reverse_lossless"] is False
+    losses = {(loss["table"], loss["column"], loss["rows"]) for loss in migration["losses"]}
+    assert losses == {("shop_item", "name", 30), ("shop_item", None, 1)}
+
+
+def test_way_back_to_another_schema(stocked: Stranger) -> None:
+    stocked.operations("0002_i", "migrations.RunSQL('CREATE INDEX i ON shop_item (name)', migrations.RunSQL.noop)")
+
+    report = rehearse(stocked, code=1)
+
+    assert {("reverse-differs", "error"), ("forward-fails", "error")} <= findings(only(report))
+    # It is left applied as it was the first time, and what comes after it is rehearsed.
+    assert report["error"] == ""
+
+
+def test_irreversible(stocked: Stranger) -> None:
+    stocked.operations("0002_w", f"migrations.RunSQL('{VOLATILE}')")
+
+    migration = only(rehearse(stocked))
+
+    assert not migration["reversible"]
+    assert migration["reverse_lossless"] is None
+    assert findings(migration) == {("irreversible", "warning")}
+    assert migration["statements"][0]["wal_bytes"] > 1_000_000
+
+
+def test_release_before_that_breaks_on_purpose(stocked: Stranger) -> None:
+    path = stocked.operations(
+        "0002_v",
+        "migrations.RunSQL('ALTER TABLE shop_item ADD COLUMN v int NOT NULL DEFAULT 1;"
+        " ALTER TABLE shop_item ALTER COLUMN v DROP DEFAULT', 'ALTER TABLE shop_item DROP COLUMN v')",
+    )
+    migration = only(rehearse(stocked, code=1))
+    (failed,) = (probe for probe in migration["previous_release"] if probe["outcome"] == "failed")
+    assert (failed["model"], failed["operation"]) == ("shop.Item", "insert")
+    assert '"v"' in failed["error"]
+
+    path.write_text(path.read_text().replace("    atomic = True", "    serves_previous_release = False"))
+
+    assert findings(only(rehearse(stocked))) == {("previous-release", "warning")}
+
+
+def test_stall_over_the_threshold_fails(stocked: Stranger) -> None:
+    stocked.configure("MIGRATION_GUARD = {'STALL_ROWS': 20_000}")
+    sleep = "migrations.RunSQL('LOCK TABLE shop_item IN SHARE MODE; SELECT pg_sleep(0.5)', migrations.RunSQL.noop)"
+    stocked.operations("0002_sleep", sleep)
+
+    # Not more rows than may wait.
+    small = only(rehearse(stocked))
+
+    stall = small["stall_ms"]["shop_item"]
+    assert findings(small) == {("stall", "warning")}
+    assert 450 < stall["write"] < 1500
+    assert stall["read"] < stall["write"]
+    stocked.sql(ROWS, 1)
+    stocked.sql("ANALYZE")
+    assert findings(only(rehearse(stocked, code=1))) == {("stall", "error")}
+
+
+@pytest.mark.parametrize("rows", [0, 20_000])
+def test_triggers_that_refuse_to_change_rows(stocked: Stranger, rows: int) -> None:
+    stocked.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not that'; END$$")
+    stocked.sql("CREATE TRIGGER t BEFORE UPDATE OR DELETE ON shop_item FOR EACH ROW EXECUTE FUNCTION refuse()")
+    stocked.operations("0002_v", ADD_COLUMN)
+
+    migration = only(rehearse(stocked))
+
+    probes = {probe["operation"]: (probe["outcome"], probe["error"]) for probe in migration["previous_release"]}
+    assert probes["insert"] == probes["select"] == ("passed", "")
+    assert probes["update"][0] == probes["delete"][0] == "not probed"
+    assert "not that" in probes["update"][1]
+    assert findings(migration) == set()
+
+
+def test_history_from_an_empty_database(shop: Stranger) -> None:
+    shop.operations("0002_v", ADD_COLUMN)
+    shop.operations(
+        "0003_upper", "migrations.RunSQL('UPDATE shop_item SET name = upper(name)', migrations.RunSQL.noop)"
+    )
+
+    report = rehearse(shop, "--history")
+
+    assert [migration["name"] for migration in report["migrations"]] == ["0001_initial", "0002_v", "0003_upper"]
+    assert report["source"]["kind"] == "history"
+    # Made-up rows are there to lose something.
+    assert report["migrations"][2]["reverse_lossless"] is False
+    assert shop.columns("django_migrations") == set()
+
+
+def test_history_with_the_rows_of_the_database(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    stocked.sql("DELETE FROM shop_item WHERE id > 100")
+
+    _, migration = rehearse(stocked, "--history")["migrations"]
+
+    assert migration["stall_ms"]["shop_item"]["rows"] == 100
+
+
+def test_page_is_written(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+
+    succeed(stocked, "rehearse", "--html", "page.html")
+
+    page = (stocked.path / "page.html").read_text()
+    assert "<svg" in page
+    assert "0002_v" in page
+
+
+def test_page_that_cannot_be_written_is_told_first(stocked: Stranger) -> None:
+    command = stocked.manage("rehearse", "--html", "there/is/none.html")
+
+    assert command.returncode == 2
+    assert "The page cannot be written" in command.stdout
+
+
+@endurance
+def test_stalls_are_told_apart_beside_a_cpu_hog(stocked: Stranger) -> None:
+    stocked.configure("MIGRATION_GUARD = {'STALL_ROWS': 10_000}")
+    expected = {}
+    for number in range(60):
+        ms = (50, 150, 500)[number % 3]
+        name = f"{number + 2:04}_sleep_{ms}"
+        expected[name] = {50: set(), 150: {("stall", "warning")}, 500: {("stall", "error")}}[ms]
+        sleep = f"LOCK TABLE shop_item; SELECT pg_sleep({ms / 1000})"
+        stocked.operations(name, f"migrations.RunSQL('{sleep}', migrations.RunSQL.noop)")
+
+    with hogging():
+        report = rehearse(stocked, code=1)
+
+    stalls = {migration["name"]: migration["stall_ms"]["shop_item"] for migration in report["migrations"]}
+    assert {migration["name"]: findings(migration) for migration in report["migrations"]} == expected, stalls
+
+
+@contextmanager
+def hogging() -> Iterator[None]:
+    """Keep one processor busy."""
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        hog.kill()
+        hog.wait()
