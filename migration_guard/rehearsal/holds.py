@@ -43,7 +43,7 @@ def blocks(mode: str) -> str:
 
 
 def released(statement: StatementResult) -> float:
-    return max(statement.released, statement.began + statement.ms)
+    return statement.released or statement.began + statement.ms
 
 
 def holds(migration: MigrationResult) -> dict[str, list[Hold]]:

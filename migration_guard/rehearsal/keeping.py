@@ -32,9 +32,14 @@ COMPARE = SQL("""
     SELECT count(*) FILTER (WHERE live.{key} IS NULL), count(*) FILTER (WHERE kept.{key} IS NULL) {differing}
     FROM {kept} kept FULL JOIN {table} live ON {same_key}
 """)
-DIFFERING = SQL(
-    ", count(*) FILTER (WHERE kept.{key} = live.{key} AND kept.{column}{cast} IS DISTINCT FROM live.{column}{cast})"
-)
+# A value that came where there was none is no loss.
+DIFFERING = SQL("""
+    , count(*) FILTER (
+        WHERE live.{key} IS NOT NULL AND kept.{column} IS NOT NULL
+            AND kept.{column}{cast} IS DISTINCT FROM live.{column}{cast}
+    )
+    , count(*) FILTER (WHERE kept.{key} IS NOT NULL AND kept.{column} IS NULL AND live.{column} IS NOT NULL)
+""")
 WITHOUT_KEY = SQL("""
     SELECT (SELECT count(*) FROM (SELECT {columns} FROM {kept} EXCEPT ALL SELECT {columns} FROM {table}) gone),
         (SELECT count(*) FROM (SELECT {columns} FROM {table} EXCEPT ALL SELECT {columns} FROM {kept}) come)
@@ -58,10 +63,11 @@ AS_TEXT = SQL("::text")
 
 
 class Returned(NamedTuple):
-    """What the way back returned: what is lost, and how many rows each table has that it had not before."""
+    """What the way back returned: what is lost, and rows and values that were not there before, with their numbers."""
 
     losses: list[RowLoss]
     added: dict[str, int]
+    filled: dict[str, int]
 
 
 class KeptRows:
@@ -83,28 +89,32 @@ class KeptRows:
         """With the tables as they stand now."""
         losses: list[RowLoss] = []
         added: dict[str, int] = {}
+        filled: dict[str, int] = {}
         for name in self._tables:
             found = self._compare(name)
             losses += [loss for loss in found.losses if loss.rows]
             added |= found.added
-        return Returned(losses, added)
+            filled |= found.filled
+        return Returned(losses, added, filled)
 
     def _compare(self, name: str) -> Returned:
         table, kept = identifier(name), _kept(name)
         before, now = self._columns(kept), self._columns(table)
         if not now:
-            return Returned([RowLoss(name, None, self._number(COUNT.format(kept=kept)))], {})
+            return Returned([RowLoss(name, None, self._number(COUNT.format(kept=kept)))], {}, {})
         gone = [
             RowLoss(name, column, self._number(VALUES.format(column=Identifier(column), kept=kept)))
             for column in before.keys() - now.keys()
         ]
         common = {column: now[column] == before[column] and now[column][1] for column in before if column in now}
         missing, extra, *differing = self._differences(table, kept, common)
-        losses = [RowLoss(name, None, missing), *map(RowLoss, [name] * len(common), common, differing), *sorted(gone)]
-        return Returned(losses, {name: extra} if extra else {})
+        lost = map(RowLoss, [name] * len(common), common, differing[::2])
+        losses = [RowLoss(name, None, missing), *lost, *sorted(gone)]
+        filled = {f"{name}.{column}": count for column, count in zip(common, differing[1::2], strict=False) if count}
+        return Returned(losses, {name: extra} if extra else {}, filled)
 
     def _differences(self, table: Composable, kept: Composable, common: Mapping[str, bool]) -> tuple[int, ...]:
-        """Rows that are gone, rows that have come, and for each column how many rows have another value there."""
+        """Rows that are gone, rows that have come, and for each column values that are lost, and that have come."""
         keys = [column for (column,) in rows(self.connection, KEY, [self._text(table)])]
         if not keys or not all(common.get(key) for key in keys):
             columns = SQL(", ").join(SQL("{}::text").format(Identifier(column)) for column in common)

@@ -56,7 +56,8 @@ class Rehearsing:
         self.rehearsal = Rehearsal(source)
         self._say = say
         self._progress = progress
-        self._rows_in_source = {table.table: table.in_source for table in source.tables}
+        # Of a sample: what is measured on a part of a table is told for all of it.
+        self._rows_in_source = {table.table: table.in_source for table in source.tables if source.percent}
         self._failed: set[tuple[str, str]] = set()
         self._touched: set[str] = set()
         # Of a history: the tables with rows that were made up, and those that wait for some.

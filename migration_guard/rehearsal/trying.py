@@ -263,6 +263,9 @@ class Trial:
         self.result.losses += [loss for loss in returned.losses if loss[:2] not in known]
         for table, number in returned.added.items():
             self._find("rows-added", Severity.WARNING, f"Forward and back add {number:,} rows to {table}.", "")
+        for column, number in returned.filled.items():
+            message = f"Forward and back leave {column} with a value in {number:,} rows where there was none."
+            self._find("values-added", Severity.INFO, message, "")
 
     def _compare_with_first(self, sums: dict[str, tuple[int, str]]) -> None:
         again = read(self.connection)
