@@ -1,6 +1,7 @@
 """Databases that the guard makes beside a live one and drops again: scratch databases, and copies to rehearse on."""
 
 import hashlib
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,13 @@ RETRY_EVERY_SECONDS = 0.2
 DATABASES = "SELECT datname, pg_has_role(datdba, 'USAGE') AS is_own FROM pg_database ORDER BY oid DESC"
 TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
 UNLOCK = "SELECT pg_advisory_unlock(%s)"
+IS_HELD_ELSEWHERE = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid <> pg_backend_pid()
+            AND (classid::bigint << 32) | objid::bigint = %s
+    )
+"""
+WHO = "SELECT current_user"
 CREATE = SQL("CREATE DATABASE {name} TEMPLATE template0 {locale}")
 COMMENT = SQL("COMMENT ON DATABASE {name} IS {text}")
 DROP_BUSY = SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -40,20 +48,33 @@ class MayNotCreate(CommandError):
 
 
 @contextmanager
-def alone(server: BaseDatabaseWrapper, what: str, say: Say) -> Iterator[None]:
-    """Let one process at a time do `what`, one word, with databases of this one; the lock ends with the process."""
-    key = int.from_bytes(hashlib.sha256(f"migration_guard {what}".encode()).digest()[:8], "big", signed=True)
+def alone(server: BaseDatabaseWrapper, what: str, say: Say, *, of: str = "") -> Iterator[None]:
+    """Let one process at a time do `what`, one word, with databases of this one; the lock ends with the process.
+
+    `of` names a live database whose copies may be held from another database of the server: the lock counts in all.
+    """
+    key = int.from_bytes(hashlib.sha256(f"migration_guard {what} {of}".strip().encode()).digest()[:8], signed=True)
     is_told = False
-    while rows(server, TRY_LOCK, [key]) != [(True,)]:
+    while not _take(server, key, is_of_server=bool(of)):
         if not is_told:
             say(f"Waiting for another {what} on this database to finish.")
             is_told = True
-        time.sleep(RETRY_EVERY_SECONDS)
+        time.sleep(RETRY_EVERY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
     try:
         yield
     finally:
         if server.is_usable():
             rows(server, UNLOCK, [key])
+
+
+def _take(server: BaseDatabaseWrapper, key: int, *, is_of_server: bool) -> bool:
+    """Take the lock, unless it is held in this database or, as each has locks of its own, in another one."""
+    if rows(server, TRY_LOCK, [key]) != [(True,)]:
+        return False
+    if not is_of_server or rows(server, IS_HELD_ELSEWHERE, [key]) == [(False,)]:
+        return True
+    rows(server, UNLOCK, [key])
+    return False
 
 
 def create(server: BaseDatabaseWrapper, name: str, text: str, locale: Composable = LOCALE_C) -> None:
@@ -63,12 +84,14 @@ def create(server: BaseDatabaseWrapper, name: str, text: str, locale: Composable
     except DatabaseError as error:
         if not isinstance(error.__cause__, errors.InsufficientPrivilege):
             raise
-        raise MayNotCreate(str(server.settings_dict["USER"])) from error
+        raise MayNotCreate(rows(server, WHO)[0][0]) from error
     execute(server, COMMENT.format(name=Identifier(name), text=Literal(text)))
 
 
 def drop(server: BaseDatabaseWrapper, name: str) -> None:
     """With those that are connected: the server process of a killed run may still be at work."""
+    if not server.is_usable():
+        server.close()
     execute(server, DROP_BUSY.format(name=Identifier(name)))
 
 

@@ -1,14 +1,19 @@
-"""Copies to rehearse on: of a live database, which is only read, of an archive of pg_dump, or of nothing."""
+"""Copies to rehearse on: of a live database, which is only read, of an archive of pg_dump, or of nothing.
+
+Large objects are left out of what is copied of a live database: no table holds them, and no migration of Django's
+reads one. An archive brings those that it has.
+"""
 
 import json
 import re
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,8 +22,9 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.applied import WHERE, Say
 from migration_guard.connections import execute, rows
-from migration_guard.databases import DATABASES, LOCALE_C, alone, connection_to, create, drop, prefix_of
+from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of
 from migration_guard.rehearsal.disk import require_space
+from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
 from migration_guard.rehearsal.programs import (
     WITHOUT,
     CouldNotCopy,
@@ -29,26 +35,43 @@ from migration_guard.rehearsal.programs import (
 )
 from migration_guard.rehearsal.results import Source, TableRows
 from migration_guard.rehearsal.sampling import Sample
-from migration_guard.rehearsal.watching import InTheWay, not_in_the_way
+from migration_guard.rehearsal.watching import InTheWay, Unwatched, not_in_the_way
 
 COPY = "copy_"
 # What Django and the guard have recorded: the plan depends on it, and it is small.
 RECORDS = ("django_migrations", "migration_guard_run")
 READ_ONLY = "-c default_transaction_read_only=on"
-LOCK_WAIT = "--lock-wait-timeout=1000"
+# The watcher ends it sooner, and says who held the lock; this one holds when the watcher is killed.
+LOCK_WAIT = "--lock-wait-timeout=5000"
+DUMP = ("--format=custom", "--compress=0", "--no-blobs")
 TRIES = 5
 PAUSE_SECONDS = 1.0
 LOCALE = """
     SELECT to_json(pg_database)::text, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()
 """
 # How many rows the statistics tell, of tables whose partitions are no tables of their own here.
-ESTIMATES = """
-    SELECT relname, greatest(reltuples, 0)::bigint FROM pg_class
-    WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace
-    ORDER BY relname
+ESTIMATES = f"""
+    SELECT {NAME} AS title, greatest(reltuples, 0)::bigint FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND {IS_OF_USERS}
+    ORDER BY title
+"""  # noqa: S608  # constants
+# What pg_dump will write, more or less, as VACUUM and ANALYZE have seen it: to measure a table takes a lock.
+TO_COPY = """
+    SELECT coalesce(sum(relpages), 0) * current_setting('block_size')::bigint
+    FROM pg_class WHERE relkind IN ('r', 't') AND oid >= 16384
 """
+KEEP_SESSION = "SET idle_session_timeout = 0"
 SIZE = "SELECT pg_database_size(current_database())"
 VERSION = "SHOW server_version"
+LOCALE_BYTES = SQL("LC_COLLATE 'C' LC_CTYPE 'C'")
+UNKNOWN_LOCALE = (
+    errors.InvalidParameterValue,
+    errors.WrongObjectType,
+    errors.FeatureNotSupported,
+    errors.InvalidObjectDefinition,
+    errors.SyntaxError,
+)
+PROVIDERS_SINCE = 15
 CREATE_SCHEMA = SQL("CREATE SCHEMA IF NOT EXISTS {schema}")
 
 
@@ -94,14 +117,16 @@ def copy_of(
     _check(chosen)
     ((database, schema, search_path, _),) = rows(live, WHERE)
     prefix = f"{prefix_of(database)}{COPY}"
-    with alone(holder, "rehearsal", say):
-        for name, _ in rows(holder, DATABASES):
-            if name.startswith(prefix):
+    # It waits for hours, maybe, while others work.
+    execute(holder, KEEP_SESSION)
+    with alone(holder, "rehearsal", say, of=database):
+        for name, is_own in rows(holder, DATABASES):
+            if is_own and name.startswith(prefix):
                 drop(holder, name)
         name = f"{prefix}{secrets.token_hex(4)}"
         connection = connection_to(name, holder, live.alias, search_path=search_path, purpose="rehearsal")
         source = Source(chosen.kind, _name(chosen, database), rows(live, VERSION)[0][0], percent=chosen.percent)
-        copying = _Copying(live, holder, connection, source, chosen, progress)
+        copying = _Copying(live, holder, connection, source, chosen, say, progress)
         try:
             copying.create(name, database)
             if chosen.history:
@@ -135,6 +160,7 @@ class _Copying:
         copy: BaseDatabaseWrapper,
         source: Source,
         chosen: From,
+        say: Say,
         progress: Say,
     ) -> None:
         self.live = live
@@ -142,38 +168,40 @@ class _Copying:
         self.copy = copy
         self.source = source
         self.chosen = chosen
+        self.say = say
         self.progress = progress
+        self.require_sight: Callable[[], None] = lambda: None
         self.purpose = f"copy {secrets.token_hex(4)}"
-
-    @property
-    def _major(self) -> int:
-        return int(self.live.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
 
     def create(self, name: str, database: str) -> None:
         text = f"A copy of {database} for manage.py rehearse, which drops it at its end."
+        encoding, locale = self._locale()
         drop(self.holder, name)
         try:
-            create(self.holder, name, text, self._locale())
+            create(self.holder, name, text, SQL("{} {}").format(encoding, locale))
         except DatabaseError as error:
-            if not isinstance(error.__cause__, errors.InvalidParameterValue | errors.WrongObjectType):
+            if not isinstance(error.__cause__, UNKNOWN_LOCALE):
                 raise
-            self.source.notes.append(f"The other server has no locale of {database}'s: the copy sorts by bytes.")
-            create(self.holder, name, text, LOCALE_C)
+            note = f"The server of the copy does not know the locale of {database}: the copy sorts by bytes."
+            self.source.notes = [note]
+            create(self.holder, name, text, SQL("{} {}").format(encoding, LOCALE_BYTES))
 
-    def _locale(self) -> Composable:
+    def _locale(self) -> tuple[Composable, Composable]:
         ((text, encoding),) = rows(self.live, LOCALE)
         facts = json.loads(text)
-        parts = [
-            SQL("ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-                *map(Literal, (encoding, facts["datcollate"], facts["datctype"]))
-            )
-        ]
-        locale = facts.get("datlocale") or facts.get("daticulocale")
-        if facts.get("datlocprovider") == "i":
-            parts.append(SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(Literal(locale)))
-        elif facts.get("datlocprovider") == "b":
-            parts.append(SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(Literal(locale)))
-        return SQL(" ").join(parts)
+        libc = SQL("LC_COLLATE {} LC_CTYPE {}").format(Literal(facts["datcollate"]), Literal(facts["datctype"]))
+        parts: list[Composable] = [libc]
+        locale = Literal(facts.get("datlocale") or facts.get("daticulocale"))
+        match facts.get("datlocprovider"):
+            case "i":
+                parts.append(SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(locale))
+                if rules := facts.get("daticurules"):
+                    parts.append(SQL("ICU_RULES {}").format(Literal(rules)))
+            case "b":
+                parts.append(SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(locale))
+            case "c" if _major_of(self.holder) >= PROVIDERS_SINCE:
+                parts.append(SQL("LOCALE_PROVIDER libc"))
+        return SQL("ENCODING {}").format(Literal(encoding)), SQL(" ").join(parts)
 
     def fill(self) -> None:
         began = time.monotonic()
@@ -182,9 +210,11 @@ class _Copying:
                 self._restore(self.chosen.dump)
             else:
                 self._copy_gently()
-        except ProgramFailed as failed:
+        except (ProgramFailed, DatabaseError, Unwatched) as failed:
             raise CouldNotCopy(f"{_told(str(failed))}\nThe copy is dropped again; the source is as it was.") from failed
         self.progress("Reading statistics of the copy")
+        # What was set in the session for the copying ends with it.
+        self.copy.close()
         execute(self.copy, "ANALYZE")
         self.source.copied_bytes = int(rows(self.copy, SIZE)[0][0])
         self.source.copy_seconds = time.monotonic() - began
@@ -198,12 +228,12 @@ class _Copying:
         name = self.copy.settings_dict["NAME"]
         for attempt in range(1, TRIES + 1):
             try:
-                with not_in_the_way(self.live, self.purpose):
+                with not_in_the_way(self.live, self.purpose) as self.require_sight:
                     self._copy()
             except (InTheWay, ProgramFailed, DatabaseError) as error:
                 if attempt == TRIES or not _is_about_locks(error):
                     raise _gave_up(error) from error
-                self.progress(f"Gave way to another session: {error}")
+                self.say(f"Trying again, after a pause: {error}")
             else:
                 return
             time.sleep(PAUSE_SECONDS)
@@ -211,57 +241,65 @@ class _Copying:
             self.create(name, self.source.name)
 
     def _copy(self) -> None:
-        if self.chosen.percent is not None:
-            with closing(Sample(self.live, self.copy, self.chosen.percent, self.purpose, self.progress)) as sample:
-                self._pipe("--section=pre-data", f"--snapshot={sample.snapshot}")
-                self.source.tables = sample.take()
-                self._pipe("--section=post-data", f"--snapshot={sample.snapshot}")
-        elif self.chosen.schema_only:
-            self._pipe("--schema-only")
-            with closing(Sample(self.live, self.copy, 100, self.purpose, self.progress)) as sample:
-                sample.take_whole(RECORDS)
-        else:
+        if self.chosen.percent is None and not self.chosen.schema_only:
             self._pipe()
+            return
+        with closing(Sample(self.live, self.copy, self.purpose, self.progress, self.require_sight)) as sample:
+            snapshot = f"--snapshot={sample.snapshot}"
+            if self.chosen.percent is None:
+                self._pipe("--schema-only", snapshot)
+                sample.take_whole(RECORDS)
+            else:
+                self._pipe("--section=pre-data", snapshot)
+                self.source.tables = sample.take(self.chosen.percent)
+                self._pipe("--section=post-data", snapshot)
 
     def _pipe(self, *options: str) -> None:
-        dump_program = client_program("pg_dump", server_major=self._major)
-        restore_program = str(Path(dump_program).with_name("pg_restore"))
-        dump = Program(
-            [dump_program, "--format=custom", "--compress=0", LOCK_WAIT, *WITHOUT, *options],
-            self.live,
-            purpose=self.purpose,
-            options=READ_ONLY,
-        )
-        restore = Program(
-            [restore_program, "--exit-on-error", *WITHOUT], self.copy, purpose="rehearsal", stdin=subprocess.PIPE
-        )
+        dump_program = client_program("pg_dump", server_major=_major_of(self.live))
+        command = [dump_program, *DUMP, LOCK_WAIT, *WITHOUT, *options]
+        dump = Program(command, self.live, purpose=self.purpose, options=READ_ONLY)
         try:
-            pipe(dump, restore, self._tell)
+            if dump.process.stdout is None:
+                raise ValueError("pg_dump needs a pipe.")
+            total = "" if options else f"{rows(self.live, TO_COPY)[0][0] / 1e6:,.0f} MB"
+            program = str(Path(dump_program).with_name("pg_restore"))
+            self._restore_from(program, dump.process.stdout, total, dump)
         finally:
             dump.end()
+
+    def _restore_from(self, program: str, archive: IO[bytes], total: str, dump: Program | None = None) -> None:
+        restore = Program([program, "--exit-on-error", *WITHOUT], self.copy, purpose="rehearsal", stdin=subprocess.PIPE)
+        try:
+            pipe(archive, restore, lambda handed: self._tell(handed, total))
+            # An archive that ends early says less than the program that broke off.
+            if dump:
+                dump.finish()
+            self.progress(f"Copying {self.source.name}: indexes and constraints")
+            restore.finish()
+        finally:
             restore.end()
 
-    def _tell(self, handed: int) -> None:
-        self.progress(f"Copying {self.source.name}: {handed / 1e6:,.0f} MB")
+    def _tell(self, handed: int, total: str) -> None:
+        self.require_sight()
+        self.progress(f"Copying {self.source.name}: {handed / 1e6:,.0f} MB{total and ' of about '}{total}")
 
     def _restore(self, path: Path) -> None:
         program = client_program("pg_restore")
-        listed = Program([program, "--list", str(path)])
-        try:
-            contents = listed.process.stdout.read().decode(errors="replace") if listed.process.stdout else ""
-            listed.finish()
-        except ProgramFailed as failed:
-            raise CouldNotCopy(
-                f"{path} is no archive that pg_restore can read: {failed}\nA script of SQL is not taken, because psql "
-                "would obey all that is in it. This makes an archive: pg_dump --format=custom --file=FILE DATABASE"
-            ) from failed
-        finally:
-            listed.end()
-        if match := re.search(r"Dumped from database version: (\S+)", contents):
-            self.source.server_version = match[1]
+        contents = _contents(program, path)
+        match = re.search(r"Dumped from database version: (\S+)", contents)
+        self.source.server_version = match[1] if match else "unknown"
         size = sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
-        self.source.notes += require_space(None, self.copy, size_bytes=size)
+        is_compressed = not re.search(r"Compression: (none|0)\b", contents)
+        self.source.notes += require_space(None, self.copy, size_bytes=size, is_compressed=is_compressed)
         self.progress(f"Restoring {path.name}")
+        if path.is_dir():
+            self._restore_folder(program, path)
+            return
+        with path.open("rb") as archive:
+            self._restore_from(program, archive, f"{size / 1e6:,.0f} MB")
+
+    def _restore_folder(self, program: str, path: Path) -> None:
+        """Of its many files only pg_restore knows the order, so that it reads on when this process is killed."""
         restore = Program([program, "--exit-on-error", *WITHOUT, str(path)], self.copy, purpose="rehearsal")
         try:
             restore.finish()
@@ -269,8 +307,27 @@ class _Copying:
             restore.end()
 
 
+def _contents(program: str, path: Path) -> str:
+    listed = Program([program, "--list", str(path)])
+    try:
+        contents = listed.process.stdout.read().decode(errors="replace") if listed.process.stdout else ""
+        listed.finish()
+    except ProgramFailed as failed:
+        raise CouldNotCopy(
+            f"{path} is no archive that pg_restore can read: {failed}\nA script of SQL is not taken, because psql "
+            "would obey all that is in it. This makes an archive: pg_dump --format=custom --file=FILE DATABASE"
+        ) from failed
+    finally:
+        listed.end()
+    return contents
+
+
+def _major_of(connection: BaseDatabaseWrapper) -> int:
+    return int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
+
+
 def _is_about_locks(error: Exception) -> bool:
-    return isinstance(error, InTheWay) or "lock timeout" in str(error)
+    return isinstance(error, InTheWay) or "LOCK TABLE" in str(error) or "lock timeout" in str(error)
 
 
 def _gave_up(error: Exception) -> Exception:

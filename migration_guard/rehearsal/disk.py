@@ -1,5 +1,6 @@
 """Whether the disk of a server would hold a copy, asked of the server itself."""
 
+import re
 from contextlib import suppress
 
 from django.db import DatabaseError
@@ -8,15 +9,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from migration_guard.connections import rows
 from migration_guard.rehearsal.programs import CouldNotCopy
 
-# The working directory of a server process is the data directory.
-ASK = "COPY migration_guard_df FROM PROGRAM 'df -Pk .'"
+# The working directory of a server process is the data directory, and databases are in the folder `base` of it.
+ASK = "COPY migration_guard_df FROM PROGRAM 'df -Pk base'"
+# Total, used and available, between two names that may hold spaces.
+COLUMNS = re.compile(r"\s\d+\s+\d+\s+(\d+)\s+\d+%\s")
 TABLE = "CREATE TEMPORARY TABLE migration_guard_df (line text) ON COMMIT DROP"
+# As VACUUM and ANALYZE have seen the largest table: to measure it would wait for whoever has it locked.
 SIZES = """
-    SELECT pg_database_size(current_database()), coalesce(max(pg_total_relation_size(oid)), 0)
-    FROM pg_class WHERE relkind IN ('r', 'm')
+    SELECT pg_database_size(current_database()), coalesce(max(relpages), 0) * current_setting('block_size')::bigint
+    FROM pg_class WHERE relkind IN ('r', 't', 'm')
 """
-# An archive is compressed, and has no indexes.
-OF_ARCHIVE = 6
+# A database of text, numbers and two indexes was 7 times as large as its compressed archive; the rest is for what
+# a migration writes anew.
+OF_COMPRESSED_ARCHIVE = 10
+OF_PLAIN_ARCHIVE = 3
 
 
 def require_space(
@@ -25,6 +31,7 @@ def require_space(
     percent: float | None = None,
     *,
     size_bytes: int = 0,
+    is_compressed: bool = True,
 ) -> list[str]:
     """Raise CouldNotCopy where there is too little; a note where this role may not ask.
 
@@ -32,7 +39,7 @@ def require_space(
     anew, and its rows are kept beside it. `size_bytes` is that of an archive instead.
     """
     if live is None:
-        needed = size_bytes * OF_ARCHIVE
+        needed = size_bytes * (OF_COMPRESSED_ARCHIVE if is_compressed else OF_PLAIN_ARCHIVE)
     else:
         ((database, largest),) = rows(live, SIZES)
         needed = int((database + 2 * largest) * (percent or 100) / 100)
@@ -60,8 +67,8 @@ def free_bytes(connection: BaseDatabaseWrapper) -> int | None:
 
 def parse_df(lines: list[str]) -> int | None:
     """The column `Available` of what `df -Pk` prints, in bytes."""
-    words = lines[-1].split() if lines else []
-    return int(words[3]) * 1024 if len(words) >= 6 and words[3].isdigit() else None
+    columns = COLUMNS.search(lines[-1]) if lines else None
+    return int(columns[1]) * 1024 if columns else None
 
 
 def _mb(number: int) -> str:

@@ -59,6 +59,7 @@ CHANGES = f"""
         AND relnamespace::regnamespace::text <> '{SCHEMA}'
 """  # noqa: S608  # constants
 SEND_NOW = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()"
+TRUNCATE = SQL("TRUNCATE {tables} CASCADE")
 AS_TEXT = SQL("::text")
 
 
@@ -155,6 +156,12 @@ class KeptRows:
 
     def _text(self, query: Composable) -> str:
         return query.as_string(self.connection.connection)
+
+
+def empty(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> None:
+    """Take all rows out of the tables, and of those that refer to them."""
+    listed = SQL(", ").join(map(identifier, sorted(tables)))
+    execute(connection, TRUNCATE.format(tables=listed))
 
 
 def changes(connection: BaseDatabaseWrapper) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""pg_dump and pg_restore: which ones, how they are told where to go, and one piped into the other."""
+"""pg_dump and pg_restore: which ones, how they are told where to go, and how an archive gets into one."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -59,7 +60,8 @@ def client_program(name: str, *, server_major: int = 0) -> str:
 def _candidates(name: str) -> Iterator[str]:
     folders = [GuardSettings.load().CLIENT_PROGRAMS, *os.get_exec_path(), *map(str, Path(DEBIAN).glob("*/bin"))]
     for folder in filter(None, folders):
-        if found := shutil.which(name, path=folder):
+        # Debian's wrapper runs another one than it tells the version of.
+        if (found := shutil.which(name, path=folder)) and Path(found).resolve().name != "pg_wrapper":
             yield found
 
 
@@ -70,7 +72,10 @@ def _major_of(path: str) -> int | None:
 
 
 class Program:
-    """One of them at work on a database; the password is in its environment, where others cannot read it."""
+    """One of them at work on a database; the password is in its environment, where others cannot read it.
+
+    The password of a client certificate's key has no variable, and is not passed on: put it into a service file.
+    """
 
     def __init__(
         self,
@@ -85,8 +90,11 @@ class Program:
         arguments = [*command]
         if connection:
             told = conninfo_to_dict(conninfo_of(connection, purpose))
-            environment["PGPASSWORD"] = str(told.pop("password", ""))
+            environment["PGPASSWORD"] = str(told.pop("password", environment.get("PGPASSWORD", "")))
+            told.pop("sslpassword", None)
             told["options"] = f"{told.get('options', '')} {options}".strip()
+            if role := connection.settings_dict["OPTIONS"].get("assume_role"):
+                arguments.append(f"--role={role}")
             arguments.append(f"--dbname={make_conninfo('', **told)}")
         self.name = Path(command[0]).name
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
@@ -110,17 +118,19 @@ class Program:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self._errors):
             if stream:
-                stream.close()
+                # What was not handed on has nobody to read it.
+                with suppress(BrokenPipeError):
+                    stream.close()
 
 
-def pipe(dump: Program, restore: Program, progress: Callable[[int], None]) -> None:
-    """Hand on what the one writes, so that both end with this process; `progress` is told bytes.
+def pipe(source: IO[bytes], restore: Program, progress: Callable[[int], None]) -> None:
+    """Hand an archive on, so that who reads it ends with this process; `progress` is told bytes. Raises ProgramFailed.
 
-    Raises ProgramFailed.
+    It returns when all is handed on; what pg_restore does then, `finish` waits for.
     """
-    source, target = dump.process.stdout, restore.process.stdin
-    if source is None or target is None:
-        raise ValueError("Both programs need a pipe.")
+    target = restore.process.stdin
+    if target is None:
+        raise ValueError("pg_restore needs a pipe.")
     handed = 0
     try:
         while piece := source.read(PIECE_BYTES):
@@ -129,9 +139,5 @@ def pipe(dump: Program, restore: Program, progress: Callable[[int], None]) -> No
             progress(handed)
         target.close()
     except BrokenPipeError:
-        # The one that reads has said why.
+        # It has said why. Else it wants nothing behind the archive's end, as tar has it.
         restore.finish()
-        raise
-    # An archive that ends early says less than the program that broke off.
-    dump.finish()
-    restore.finish()

@@ -2,21 +2,20 @@
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
 from django.core.management.sql import emit_pre_migrate_signal
 from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ProjectState
-from psycopg.sql import SQL
 
 from migration_guard.applied import Say
-from migration_guard.connections import execute, own_session, require_postgresql
+from migration_guard.connections import own_session, require_postgresql
 from migration_guard.leading import everything_leads_to
 from migration_guard.receipts import has_receipt, is_guarded
 from migration_guard.rehearsal.copies import From, copy_of
-from migration_guard.rehearsal.keeping import identifier
+from migration_guard.rehearsal.keeping import empty
 from migration_guard.rehearsal.previous import PreviousRelease
 from migration_guard.rehearsal.results import Finding, MigrationResult, Outcome, Rehearsal, Source, Verdict
 from migration_guard.rehearsal.rows import fill
@@ -25,8 +24,6 @@ from migration_guard.rehearsal.trying import Broken, Stage, Trial
 from migration_guard.rehearsal.verdict import conclude, judge
 from migration_guard.review.findings import Severity
 from migration_guard.turns import turn
-
-TRUNCATE = SQL("TRUNCATE {tables} CASCADE")
 
 
 def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal:
@@ -125,9 +122,9 @@ class Rehearsing:
             raise
 
     def _try(self, trial: Trial) -> None:
-        self._look(trial)
+        self._over_rows(trial, trial.look)
         self._capture(trial)
-        trial.run()
+        self._over_rows(trial, trial.run)
         result = trial.result
         if self._release:
             trial.tell("the release before it")
@@ -141,24 +138,26 @@ class Rehearsing:
         if self.is_history:
             self._fill(trial)
 
-    def _look(self, trial: Trial) -> None:
-        """Where it fails over rows that were made up: that is told, and it is rehearsed over empty tables."""
+    def _over_rows(self, trial: Trial, step: Callable[[], None]) -> None:
+        """Where it fails over rows that were made up: that is told, and it goes on over empty tables."""
         try:
-            trial.look()
+            step()
         except Broken as broken:
             self._made_up &= self._stage.catalog.tables.keys()
             if not self._made_up:
                 raise
-            tables = SQL(", ").join(identifier(table) for table in sorted(self._made_up))
-            execute(self.connection, TRUNCATE.format(tables=tables))
+            empty(self.connection, self._made_up)
             self._to_fill, self._made_up = self._made_up, set()
-            trial.look()
+            executor = self._stage.executor
+            executor.partial = executor.ledger.partial()
+            step()
             message = f"Over rows that were made up it fails, so that it was rehearsed over empty tables: {broken}"
             trial.result.findings.append(Finding("made-up-rows", Severity.INFO, message))
 
     def _fill(self, trial: Trial) -> None:
         """Let what comes next meet rows in every table: those of the source, and made-up ones where it has none."""
         _add_content_types(self.connection, trial.after)
+        self._made_up = {trial.renamed.get(table, table) for table in self._made_up}
         self._to_fill |= trial.new_tables - self._seeds.sow(self.connection, trial.new_tables)
         if self._to_fill:
             left_empty = fill(self.connection, trial.after, tables=self._to_fill)

@@ -17,7 +17,7 @@ from migration_guard.executor import GuardedExecutor, key_of, run_deferred
 from migration_guard.losses import Losses
 from migration_guard.patience import Patience
 from migration_guard.receipts import fingerprint_of
-from migration_guard.rehearsal.keeping import KeptRows, changes
+from migration_guard.rehearsal.keeping import KeptRows, changes, empty
 from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
 from migration_guard.rehearsal.predicting import predicted_tables
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
@@ -83,6 +83,11 @@ class Trial:
         # Tables that were there before and that it locks as one that changes them does.
         self.touched: set[str] = set()
         self._used: set[str] = set()
+        self.new_tables: set[str] = set()
+        # Of those that are there, the name before and the one after.
+        self.renamed: dict[str, str] = {}
+        # New ones with rows that were made up, to be lost on the way back.
+        self._written: set[str] = set()
         # What was measured while nobody was beside it.
         self._alone: list[StatementResult] = []
         result.reversible = all(operation.reversible for operation in migration.operations)
@@ -93,7 +98,8 @@ class Trial:
         return key_of(self.migration) in self.stage.executor.partial
 
     @property
-    def new_tables(self) -> set[str]:
+    def _new_names(self) -> set[str]:
+        """Tables that are made, and those that are there under another name."""
         return self._forward_catalog.tables.keys() - self._catalog_before.tables.keys()
 
     def look(self) -> None:
@@ -115,10 +121,14 @@ class Trial:
     def run(self) -> None:
         """Leave it applied. Raises Broken where it fails."""
         self._catalog_before = self.stage.catalog
+        known = relations(self.connection)
         self.stage.kept.keep(self.touched)
         sizes, counted = self._sizes(self.touched), changes(self.connection)
         self._forward_beside()
         self._forward_catalog = read(self.connection)
+        tables = {oid: table for oid, table in relations(self.connection).items() if table.kind in TABLE_KINDS}
+        self.new_tables = {table.name for oid, table in tables.items() if oid not in known}
+        self.renamed = {known[oid].name: table.name for oid, table in tables.items() if oid in known}
         self._note_sizes(sizes)
         self._note_uncompared(counted)
         if self.result.reversible and not self.is_resumed:
@@ -181,7 +191,7 @@ class Trial:
     def _back_and_forward(self) -> None:
         """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back."""
         self.tell("back")
-        sums = self.stage.kept.checksums(self.touched | self.new_tables)
+        sums = self.stage.kept.checksums(self.touched | self._new_names)
         counted = changes(self.connection)
         if self.migration.atomic:
             with transaction.atomic(using=self.connection.alias):
@@ -217,7 +227,7 @@ class Trial:
     def _count_losses(self) -> None:
         """What was written since goes with the tables and columns that the way back drops."""
         if self.new_tables:
-            fill(self.connection, self.after, tables=self.new_tables)
+            self._written = self.new_tables - fill(self.connection, self.after, tables=self.new_tables).keys()
         losses = Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state)
         self.result.losses = [
             RowLoss(loss.table, loss.column, loss.rows) for loss in losses if loss.rows or loss.rows is None
@@ -241,6 +251,8 @@ class Trial:
         """What is not atomic may be undone in part; forward leads from there to its end."""
         if self.migration.atomic:
             return
+        if there := self._written & read(self.connection).tables.keys():
+            empty(self.connection, there)
         executor = self.stage.executor
         executor.partial = executor.ledger.partial()
         executor.loader.applied_migrations.pop(key_of(self.migration), None)
@@ -282,7 +294,7 @@ class Trial:
     def _note_uncompared(self, counted: dict[str, int]) -> None:
         now = changes(self.connection)
         changed = {table for table, number in now.items() if number != counted.get(table, 0)}
-        for table in sorted(changed - self.touched - self.new_tables):
+        for table in sorted(changed - self.touched - self._new_names):
             message = f"Rows of {table} are changed, which was not foreseen: they were not compared."
             self._find("not-compared", Severity.WARNING, message, "Name the table in the SQL, or make it atomic.")
 
@@ -290,13 +302,13 @@ class Trial:
         return dict(rows(self.connection, SIZES, [sorted(tables)]))
 
     def _note_sizes(self, before: dict[str, int | None]) -> None:
-        after = self._sizes(self.touched | self.new_tables)
+        after = self._sizes(self.touched | self._new_names)
         self.result.sizes = [Size(table, before.get(table), size) for table, size in after.items()]
 
     def _note_schema(self) -> None:
         self.result.schema = {
             table: (fingerprint_of(self._catalog_before, table), fingerprint_of(self._forward_catalog, table))
-            for table in sorted(self._used | self.touched | self.new_tables)
+            for table in sorted(self._used | self.touched | self._new_names)
         }
 
     def _take_wal(self) -> None:
@@ -309,9 +321,11 @@ class Trial:
             self._find("wal-upper-bound", Severity.INFO, "Its WAL holds that of others beside it.", "")
 
     def _find_differences(self, id_: str, found: list[Difference], message: str, hint: str) -> None:
+        """Where only names differ, as Django's of constraints, nothing that works on it meets the difference."""
         if found:
             told = "\n".join([f"{message}:", *list(as_script(found))[:MOST_DIFFERENCES]])
-            self._find(id_, Severity.ERROR, told, hint)
+            only_names = all(not each.ddl or " RENAME " in each.ddl for each in found)
+            self._find(id_, Severity.WARNING if only_names else Severity.ERROR, told, hint)
 
     def _find(self, id_: str, severity: Severity, message: str, hint: str) -> None:
         finding = Finding(id_, severity, message, hint)

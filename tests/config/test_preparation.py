@@ -25,6 +25,20 @@ LOCAL = {
     "FIRST_SUPERUSER": "first@example.com",
     "FIRST_SUPERUSER_PASSWORD": "a first password",
 }
+NOTE = """
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("trader", "LATEST")]
+    operations = [migrations.AddField("venue", "note", models.TextField(null=True))]
+"""
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "ALLOWED_HOSTS": "book.example.com",
+    "SECRET_KEY": "0hb3Yx4kTq8vWm2LcNs7Rj5Zf1Gd9Pa6Eu-Qi_XoBnKrCtDyFl",
+    "POSTGRES_APP_PASSWORD": "an application's password",
+    "FIRST_SUPERUSER_PASSWORD": "a first password",
+}
 CLONE_DATABASE = sql.SQL("CREATE DATABASE {clone} TEMPLATE {original}")
 CREATE_OWNER = sql.SQL("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD {password}")
 TABLES = "SELECT relname, xmin::text, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -205,3 +219,29 @@ def test_production_gets_no_demonstration_and_no_superuser_that_it_did_not_ask_f
     assert column(prepared, "SELECT code FROM trader_account") == []
     assert column(prepared, "SELECT symbol FROM trader_instrument") == []
     assert column(prepared, "SELECT count(*) FROM trader_currency") == [165]
+
+
+@pytest.mark.endurance
+def test_outside_local_nothing_is_applied_that_was_not_rehearsed(
+    project: Project, new_role_name: Callable[[], str]
+) -> None:
+    project.env |= LOCAL | {"POSTGRES_APP_USER": new_role_name()}
+    assert project.manage("prepare").returncode == 0
+    latest = max(path.stem for path in (project.path / "trader/migrations").glob("0*.py"))
+    migration = project.path / "trader/migrations/9999_venue_note.py"
+    migration.write_text(NOTE.replace("LATEST", latest))
+    local, project.env = project.env, project.env | PRODUCTION
+
+    refused = project.manage("prepare")
+
+    assert refused.returncode == 2
+    assert "trader.9999_venue_note has no receipt (trader/migrations/receipts/9999_venue_note.json)" in refused.stdout
+    assert "python manage.py rehearse" in refused.stdout
+    project.env = local
+    rehearsed = project.manage("rehearse")
+    assert "9999_venue_note.json" in rehearsed.stdout
+    project.env |= PRODUCTION
+    prepared = project.manage("prepare")
+    assert prepared.returncode == 0, prepared.stdout
+    with project.connect() as session:
+        session.execute(sql.SQL("DROP OWNED BY {role}").format(role=sql.Identifier(project.env["POSTGRES_APP_USER"])))

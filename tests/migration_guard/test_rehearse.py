@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from migration_guard.databases import prefix_of
 from tests.migration_guard.operating import succeed
 from tests.migration_guard.stranger import ADD_COLUMN, Stranger
 
@@ -16,8 +17,13 @@ endurance = pytest.mark.endurance
 
 ROWS = "INSERT INTO shop_item (name) SELECT 'item ' || g FROM generate_series(1, %s) g"
 EVERYTHING = "SELECT md5(string_agg(item::text, ',' ORDER BY id)) FROM shop_item item"
-DATABASES = "SELECT datname FROM pg_database WHERE datname LIKE 'migration_guard_copy_%%'"
-SESSIONS = "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'migration_guard%%'"
+# Other tests rehearse on the same server.
+LEFT_BEHIND = """
+    SELECT datname FROM pg_database WHERE starts_with(datname, %s)
+    UNION ALL
+    SELECT application_name FROM pg_stat_activity
+    WHERE starts_with(datname, %s) OR (datname = current_database() AND application_name LIKE 'migration_guard%%')
+"""
 VOLATILE = "ALTER TABLE shop_item ADD COLUMN w double precision DEFAULT random()"
 
 
@@ -37,6 +43,12 @@ def rehearse(project: Stranger, *arguments: str, code: int = 0) -> dict[str, Any
     report: dict[str, Any]
     report, _ = json.JSONDecoder().raw_decode(command.stdout[command.stdout.index("{\n") :])
     return report
+
+
+def left_behind(project: Stranger) -> list[tuple[object, ...]]:
+    """Copies of the project's database, and sessions of the guard in them or in it."""
+    prefix = prefix_of(project.env["POSTGRES_DB"])
+    return project.sql(LEFT_BEHIND, prefix, prefix)
 
 
 def only(report: dict[str, Any]) -> dict[str, Any]:
@@ -76,8 +88,7 @@ def test_added_column(stocked: Stranger) -> None:
     # The source, as it was.
     assert (stocked.sql(EVERYTHING), stocked.columns()) == before
     assert stocked.applied() == ["0001_initial"]
-    assert stocked.sql(DATABASES) == []
-    assert stocked.sql(SESSIONS) == []
+    assert left_behind(stocked) == []
 
 
 def test_plain_sql_is_taken_apart(stocked: Stranger) -> None:
@@ -177,7 +188,7 @@ def test_plan_that_fails_in_the_middle(stocked: Stranger) -> None:
     first, second = report["migrations"][1]["statements"]
     assert (first["sql"], first["error"]) == ("SELECT 1;", "")
     assert "already exists" in second["error"]
-    assert stocked.sql(DATABASES) == []
+    assert left_behind(stocked) == []
 
 
 def test_way_back_that_is_none(stocked: Stranger) -> None:
