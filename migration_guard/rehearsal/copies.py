@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -73,6 +74,10 @@ UNKNOWN_LOCALE = (
 )
 PROVIDERS_SINCE = 15
 CREATE_SCHEMA = SQL("CREATE SCHEMA IF NOT EXISTS {schema}")
+# What pg_dump writes last: into a tar, and behind the rows of a table in a folder, as COPY or as INSERT.
+LAST_IN_TAR = "restore.sql"
+ROWS_END = (b"\\.\n\n\n", b";\n\n\n")
+NO_ROWS = b"\n\n"
 
 
 @dataclass(frozen=True)
@@ -286,6 +291,7 @@ class _Copying:
     def _restore(self, path: Path) -> None:
         program = client_program("pg_restore")
         contents = _contents(program, path)
+        _require_whole(path, contents)
         match = re.search(r"Dumped from database version: (\S+)", contents)
         self.source.server_version = match[1] if match else "unknown"
         size = sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
@@ -322,6 +328,36 @@ def _contents(program: str, path: Path) -> str:
     return contents
 
 
+def _require_whole(path: Path, contents: str) -> None:
+    """Of rows that are not compressed, pg_restore takes the ones before the break for all, and says nothing."""
+    broken = path
+    if "Format: TAR" in contents:
+        is_whole = _is_whole_tar(path)
+    else:
+        cut = [file for file in sorted(path.glob("[0-9]*.dat")) if not _is_whole_file(file)]
+        is_whole, broken = not cut, next(iter(cut), path)
+    if not is_whole:
+        raise CouldNotCopy(
+            f"{broken} breaks off before its end: rows are missing in it, and a rehearsal would be without them. "
+            "Nothing was copied. Fetch the archive again, or dump the database again."
+        )
+
+
+def _is_whole_tar(path: Path) -> bool:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            return archive.getnames()[-1:] == [LAST_IN_TAR]
+    except tarfile.TarError:
+        return False
+
+
+def _is_whole_file(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - max(map(len, ROWS_END)), 0))
+        end = file.read()
+    return end == NO_ROWS or end.endswith(ROWS_END)
+
+
 def _major_of(connection: BaseDatabaseWrapper) -> int:
     return int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
 
@@ -342,6 +378,8 @@ def _gave_up(error: Exception) -> Exception:
 def _told(failed: str) -> str:
     if "extension" in failed and "permission denied" in failed:
         return f"{failed}\nA superuser can install the extension in the database template1, or rehearse as one."
+    if "transaction_timeout" in failed:
+        return f"{failed}\npg_restore is newer than the server that holds the copy: install the server's own version."
     if "No space left on device" in failed:
         return f"{failed}\nRehearse on less (--sample PERCENT, --schema-only) or on another server (--database ALIAS)."
     return failed

@@ -19,6 +19,8 @@ SIZES = """
     SELECT pg_database_size(current_database()), coalesce(max(relpages), 0) * current_setting('block_size')::bigint
     FROM pg_class WHERE relkind IN ('r', 't', 'm')
 """
+# What is written to the copy is written to the log, too, which grows that far before it is used again.
+LOG = "SELECT pg_size_bytes(current_setting('max_wal_size'))"
 # A database of text, numbers and two indexes was 7 times as large as its compressed archive; the rest is for what
 # a migration writes anew.
 OF_COMPRESSED_ARCHIVE = 10
@@ -36,13 +38,15 @@ def require_space(
     """Raise CouldNotCopy where there is too little; a note where this role may not ask.
 
     Needed is the size of the live database, or of a part of it, and twice its largest table: a migration may write it
-    anew, and its rows are kept beside it. `size_bytes` is that of an archive instead.
+    anew, and its rows are kept beside it. `size_bytes` is that of an archive instead. As much goes to the log: a server
+    whose disk it fills stops, with all of its databases.
     """
     if live is None:
         needed = size_bytes * (OF_COMPRESSED_ARCHIVE if is_compressed else OF_PLAIN_ARCHIVE)
     else:
         ((database, largest),) = rows(live, SIZES)
         needed = int((database + 2 * largest) * (percent or 100) / 100)
+    needed += min(needed, rows(copy, LOG)[0][0])
     free = free_bytes(copy)
     if free is None:
         return [f"How much space is free on the server is not known to this role; the copy may need {_mb(needed)}."]

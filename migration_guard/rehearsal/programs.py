@@ -66,7 +66,11 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def _major_of(path: str) -> int | None:
-    printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    try:
+        printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    # For another processor, or of a package that is there in half.
+    except OSError:
+        return None
     match = re.search(r" (\d+)", printed.stdout)
     return int(match[1]) if match else None
 

@@ -20,7 +20,7 @@ from migration_guard.rehearsal.measuring import IS_OF_USERS, MODE_OF, NAME
 from migration_guard.rehearsal.results import Lock, Stall, Wait
 
 MOST_TABLES = 8
-BASELINE_SECONDS = 0.25
+BASELINE_SECONDS = 0.15
 SAMPLE_EVERY_SECONDS = 0.01
 ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 COUNT = SQL("SELECT count(*) FROM {table}")

@@ -82,8 +82,8 @@ def test_complete_history_is_reviewed(history: History, tmp_path: Path) -> None:
     assert all(finding["statement"].strip() and finding["message"] and finding["hint"] for finding in findings)
 
 
-def install(history: History, folder: Path) -> Path:
-    """The Python of an environment that has the package, the driver and the parser."""
+def install(history: History, folder: Path, *also: str) -> Path:
+    """The Python of an environment that has the package, others that are named, the driver and the parser."""
     python = folder / "environment" / "bin" / "python"
     for command in (
         ["uv", "venv", "--quiet", str(python.parent.parent)],
@@ -94,6 +94,7 @@ def install(history: History, folder: Path) -> Path:
             "--quiet",
             f"--python={python}",
             history.requirement,
+            *also,
             "psycopg[binary]",
             "squawk-cli==2.70.0",
         ],
