@@ -5,7 +5,7 @@ database, and a query that adds up a hash of each row. Needs a server: uv run py
 
     uv run python -m benchmarks.rehearsing [--rows N]
 
-9,000,000 rows are about 2 GB with their indexes. Exits 1 where a rehearsal takes 1.5 times as long as its peer, or
+16,000,000 rows are about 2 GB with their indexes. Exits 1 where a rehearsal takes 1.5 times as long as its peer, or
 longer.
 """
 
@@ -44,7 +44,7 @@ SIZE = "SELECT pg_database_size(current_database())"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=9_000_000)
+    parser.add_argument("--rows", type=int, default=16_000_000)
     rows = parser.parse_args().rows
     print(machine())
     with tempfile.TemporaryDirectory() as folder, prepared(Path(folder), rows) as project:

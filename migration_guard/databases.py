@@ -29,6 +29,17 @@ IS_HELD_ELSEWHERE = """
 """
 WHO = "SELECT current_user"
 CREATE = SQL("CREATE DATABASE {name} TEMPLATE template0 {locale}")
+# Of the database, for all roles. The guard's connections have limits of their own, what is copied has to be written,
+# and what lists names is the connection's (search_path) or the server's.
+SETTINGS = """
+    SELECT split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)
+    FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase CROSS JOIN unnest(setconfig) setting
+    WHERE datname = current_database() AND setrole = 0 AND split_part(setting, '=', 1)
+        !~ '(_timeout|_libraries|^search_path|^temp_tablespaces|^default_transaction_read_only)$'
+"""
+SET = SQL("ALTER DATABASE {name} SET {setting} TO {value}")
+LIMIT = "SELECT current_setting('statement_timeout')"
+SET_LIMIT = "SELECT set_config('statement_timeout', %s, false)"
 COMMENT = SQL("COMMENT ON DATABASE {name} IS {text}")
 DROP_BUSY = SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 # It goes with every encoding, and no schema depends on it.
@@ -80,7 +91,8 @@ def _take(server: BaseDatabaseWrapper, key: int, *, is_of_server: bool) -> bool:
 def create(server: BaseDatabaseWrapper, name: str, text: str, locale: Composable = LOCALE_C) -> None:
     """Make an empty database; `text` says to who finds it what it is. Raises MayNotCreate."""
     try:
-        execute(server, CREATE.format(name=Identifier(name), locale=locale))
+        with _unhurried(server):
+            execute(server, CREATE.format(name=Identifier(name), locale=locale))
     except DatabaseError as error:
         if not isinstance(error.__cause__, errors.InsufficientPrivilege):
             raise
@@ -92,7 +104,32 @@ def drop(server: BaseDatabaseWrapper, name: str) -> None:
     """With those that are connected: the server process of a killed run may still be at work."""
     if not server.is_usable():
         server.close()
-    execute(server, DROP_BUSY.format(name=Identifier(name)))
+    with _unhurried(server):
+        execute(server, DROP_BUSY.format(name=Identifier(name)))
+
+
+@contextmanager
+def _unhurried(server: BaseDatabaseWrapper) -> Iterator[None]:
+    """A limit that suits requests of the web does not suit a database: to drop one waits for a checkpoint."""
+    ((usual,),) = rows(server, LIMIT)
+    rows(server, SET_LIMIT, ["0"])
+    try:
+        yield
+    finally:
+        if server.is_usable():
+            rows(server, SET_LIMIT, [usual])
+
+
+def take_settings(live: BaseDatabaseWrapper, server: BaseDatabaseWrapper, name: str) -> list[str]:
+    """Give the database of that name what ALTER DATABASE has set for the live one; a note for each that it cannot."""
+    notes = []
+    for setting, value in rows(live, SETTINGS):
+        words = Identifier(*setting.split("."))
+        try:
+            execute(server, SET.format(name=Identifier(name), setting=words, value=Literal(value)))
+        except DatabaseError as error:
+            notes.append(f"The copy is without the database's setting {setting}: {error}")
+    return notes
 
 
 def connection_to(

@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.applied import WHERE, Say
 from migration_guard.connections import execute, rows
-from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of
+from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of, take_settings
 from migration_guard.rehearsal.disk import require_space
 from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
 from migration_guard.rehearsal.programs import (
@@ -181,15 +181,18 @@ class _Copying:
     def create(self, name: str, database: str) -> None:
         text = f"A copy of {database} for manage.py rehearse, which drops it at its end."
         encoding, locale = self._locale()
+        notes = []
         drop(self.holder, name)
         try:
             create(self.holder, name, text, SQL("{} {}").format(encoding, locale))
         except DatabaseError as error:
             if not isinstance(error.__cause__, UNKNOWN_LOCALE):
                 raise
-            note = f"The server of the copy does not know the locale of {database}: the copy sorts by bytes."
-            self.source.notes = [note]
+            notes.append(f"The server of the copy does not know the locale of {database}: the copy sorts by bytes.")
             create(self.holder, name, text, SQL("{} {}").format(encoding, LOCALE_BYTES))
+        notes += take_settings(self.live, self.holder, name)
+        # It may be made more than once.
+        self.source.notes += [note for note in notes if note not in self.source.notes]
 
     def _locale(self) -> tuple[Composable, Composable]:
         ((text, encoding),) = rows(self.live, LOCALE)

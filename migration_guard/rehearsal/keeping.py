@@ -171,7 +171,9 @@ def changes(connection: BaseDatabaseWrapper) -> dict[str, int]:
 
 
 def identifier(name: str) -> Composable:
-    """The table of that name, as measuring.py tells it; a dot within a name is not known from one between two."""
+    """The table of that name, as measuring.py tells it."""
+    if name.startswith('"') and name.endswith('"') and "." in name:
+        return Identifier(name[1:-1].replace('""', '"'))
     return Identifier(*name.split(".", 1))
 
 

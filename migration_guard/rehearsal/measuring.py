@@ -20,8 +20,10 @@ from migration_guard.review.syntax import parse
 from migration_guard.steps import ACTIVE_SQL_TRANSACTION
 
 INVALID_TRANSACTION_TERMINATION = "2D000"
+# As it is; in quotes where it has a dot; behind its schema where it would not be found without.
 NAME = """
-    CASE WHEN pg_table_is_visible(pg_class.oid) THEN relname ELSE relnamespace::regnamespace || '.' || relname END
+    CASE WHEN NOT pg_table_is_visible(pg_class.oid) THEN relnamespace::regnamespace || '.' || relname
+    WHEN strpos(relname, '.') > 0 THEN quote_ident(relname) ELSE relname END
 """
 # No catalog, no TOAST, nothing temporary.
 IS_OF_USERS = "relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'"

@@ -18,6 +18,8 @@ from migration_guard.conf import GuardSettings
 from migration_guard.connections import conninfo_of
 
 DEBIAN = "/usr/lib/postgresql"
+# They come in one package; what one writes, the other reads.
+BOTH = ("pg_dump", "pg_restore")
 PIECE_BYTES = 1 << 20
 LONGEST_ERROR = 2000
 # What belongs to the server or to its users, and not to what migrations change.
@@ -61,7 +63,8 @@ def _candidates(name: str) -> Iterator[str]:
     folders = [GuardSettings.load().CLIENT_PROGRAMS, *os.get_exec_path(), *map(str, Path(DEBIAN).glob("*/bin"))]
     for folder in filter(None, folders):
         # Debian's wrapper runs another one than it tells the version of.
-        if (found := shutil.which(name, path=folder)) and Path(found).resolve().name != "pg_wrapper":
+        is_whole = all(shutil.which(program, path=folder) for program in BOTH)
+        if is_whole and (found := shutil.which(name, path=folder)) and Path(found).resolve().name != "pg_wrapper":
             yield found
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.connections import another_session, conninfo_of, rows
 from migration_guard.rehearsal import prober
+from migration_guard.rehearsal.keeping import identifier
 from migration_guard.rehearsal.measuring import IS_OF_USERS, MODE_OF, NAME
 from migration_guard.rehearsal.results import Lock, Stall, Wait
 
@@ -77,8 +78,12 @@ class Probers:
         with Observer(self.connection, measured.pids()) as measured.observer:
             try:
                 yield measured
-            finally:
-                measured.stop()
+            except Exception:
+                # What has failed says more than a prober that died of it.
+                with suppress(ProberDied):
+                    measured.stop()
+                raise
+            measured.stop()
         self._idle += [process for pair in measured.pairs for process in pair]
 
     def _one(self) -> "_Process":
@@ -218,7 +223,7 @@ def jobs_for(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Job
 
 
 def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
-    table: Composable = Identifier(*name.split(".", 1))
+    table = identifier(name)
     quoted = table.as_string(connection.connection)
     ((count,),) = rows(connection, ROWS, [quoted])
     if count < 0:

@@ -17,7 +17,7 @@ from migration_guard.executor import GuardedExecutor, key_of, run_deferred
 from migration_guard.losses import Losses
 from migration_guard.patience import Patience
 from migration_guard.receipts import fingerprint_of
-from migration_guard.rehearsal.keeping import KeptRows, changes, empty
+from migration_guard.rehearsal.keeping import KeptRows, changes, empty, identifier
 from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
 from migration_guard.rehearsal.predicting import predicted_tables
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
@@ -26,7 +26,10 @@ from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs
 from migration_guard.review.findings import Severity
 from migration_guard.runs import RunLedger
 
-SIZES = "SELECT name, pg_total_relation_size(to_regclass(name)) FROM unnest(%s::text[]) name"
+SIZES = """
+    SELECT name, pg_total_relation_size(to_regclass(quoted))
+    FROM unnest(%s::text[], %s::text[]) AS tables (name, quoted)
+"""
 MOST_DIFFERENCES = 10
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
 
@@ -299,7 +302,8 @@ class Trial:
             self._find("not-compared", Severity.WARNING, message, "Name the table in the SQL, or make it atomic.")
 
     def _sizes(self, tables: Collection[str]) -> dict[str, int | None]:
-        return dict(rows(self.connection, SIZES, [sorted(tables)]))
+        quoted = [identifier(name).as_string(self.connection.connection) for name in tables]
+        return dict(rows(self.connection, SIZES, [[*tables], quoted]))
 
     def _note_sizes(self, before: dict[str, int | None]) -> None:
         after = self._sizes(self.touched | self._new_names)

@@ -9,6 +9,8 @@ import pytest
 from tests.migration_guard.operating import succeed
 from tests.migration_guard.stranger import ADD_COLUMN, Stranger
 
+endurance = pytest.mark.endurance
+
 REQUIRED = "MIGRATION_GUARD = {'REQUIRE_RECEIPTS': True}"
 ADD_ANOTHER = ADD_COLUMN.replace("'v'", "'w'")
 REASONS = "SELECT name, reason FROM migration_guard_run WHERE app = 'shop' AND action = 'apply' ORDER BY id"
@@ -46,6 +48,7 @@ def refused(shop: Stranger) -> str:
     return command.stdout
 
 
+@endurance
 def test_empty_database_needs_none(shop: Stranger) -> None:
     # The fixture has migrated one with this setting.
     assert shop.applied() == ["0001_initial"]
@@ -72,6 +75,7 @@ def test_rehearsed_migrations_are_applied(shop: Stranger) -> None:
     assert shop.applied() == ["0001_initial", "0002_v", "0003_w"]
 
 
+@endurance
 def test_second_rehearsal_leaves_them_as_they_are(shop: Stranger) -> None:
     succeed(shop, "rehearse")
     before = path_of(shop, "0002_v").read_text(), path_of(shop, "0003_w").read_text()
@@ -82,6 +86,7 @@ def test_second_rehearsal_leaves_them_as_they_are(shop: Stranger) -> None:
     assert (path_of(shop, "0002_v").read_text(), path_of(shop, "0003_w").read_text()) == before
 
 
+@endurance
 def test_edited_migration_needs_another(shop: Stranger) -> None:
     succeed(shop, "rehearse")
     shop.operations("0002_v", ADD_COLUMN.replace("IntegerField", "BigIntegerField"))
@@ -92,6 +97,7 @@ def test_edited_migration_needs_another(shop: Stranger) -> None:
     succeed(shop, "migrate")
 
 
+@endurance
 def test_other_schema_needs_another(shop: Stranger) -> None:
     succeed(shop, "rehearse")
     shop.sql("CREATE INDEX by_hand ON shop_item (name)")
@@ -102,6 +108,7 @@ def test_other_schema_needs_another(shop: Stranger) -> None:
     assert "0003_w" not in told
 
 
+@endurance
 def test_neighbouring_version_is_told(shop: Stranger) -> None:
     succeed(shop, "rehearse")
     (major,) = receipt(shop, "0002_v")["passed_on"]
@@ -112,6 +119,7 @@ def test_neighbouring_version_is_told(shop: Stranger) -> None:
     assert f"shop.0002_v was rehearsed on PostgreSQL {int(major) - 1}; this is {major}." in told
 
 
+@endurance
 def test_far_version_is_refused_until_it_is_added(shop: Stranger) -> None:
     succeed(shop, "rehearse")
     (major,) = receipt(shop, "0002_v")["passed_on"]
@@ -125,6 +133,7 @@ def test_far_version_is_refused_until_it_is_added(shop: Stranger) -> None:
     succeed(shop, "migrate")
 
 
+@endurance
 def test_going_without_is_recorded(shop: Stranger) -> None:
     command = shop.manage("migrate", "--without-receipt")
     assert (command.returncode, command.stdout) == (
@@ -137,6 +146,7 @@ def test_going_without_is_recorded(shop: Stranger) -> None:
     assert shop.sql(REASONS)[1:] == [("0002_v", "the market is closed"), ("0003_w", "the market is closed")]
 
 
+@endurance
 def test_file_that_is_none_is_refused(shop: Stranger) -> None:
     succeed(shop, "rehearse")
     path_of(shop, "0002_v").write_text('{"migration": 1')
@@ -147,6 +157,7 @@ def test_file_that_is_none_is_refused(shop: Stranger) -> None:
     succeed(shop, "migrate")
 
 
+@endurance
 def test_failed_rehearsal_writes_none(shop: Stranger) -> None:
     shop.operations("0003_w", "migrations.RunSQL('SELECT 1 / 0')")
 
@@ -157,6 +168,7 @@ def test_failed_rehearsal_writes_none(shop: Stranger) -> None:
     assert not path_of(shop, "0003_w").exists()
 
 
+@endurance
 def test_way_back_and_plan_need_none(shop: Stranger) -> None:
     succeed(shop, "migrate", "--plan")
     succeed(shop, "migrate", "shop", "zero")
@@ -169,6 +181,7 @@ def test_without_the_setting_none_is_asked_for(shop: Stranger) -> None:
     succeed(shop, "migrate")
 
 
+@endurance
 def test_check_finds_what_is_missing_or_stale(shop: Stranger) -> None:
     missing = shop.manage("rehearse", "--check-receipts")
     assert missing.returncode == 1
@@ -184,6 +197,7 @@ def test_check_finds_what_is_missing_or_stale(shop: Stranger) -> None:
     assert "shop.0003_w has a stale receipt" in stale.stdout
 
 
+@endurance
 def test_schema_only_earns_none(shop: Stranger) -> None:
     succeed(shop, "rehearse", "--schema-only")
 

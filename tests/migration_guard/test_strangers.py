@@ -80,7 +80,7 @@ def test_complete_history_is_rehearsed(
         migrated = manage("migrate", "--verbosity", "0", "--skip-checks")
         drift = manage("drift")
 
-    assert rehearsed.returncode in {0, 1} and rehearsed.stdout, rehearsed.stderr
+    assert rehearsed.stdout, rehearsed.stderr
     report: dict[str, Any] = json.loads(rehearsed.stdout)
     assert report["error"] == ""
     assert len(report["migrations"]) > history.migrations
