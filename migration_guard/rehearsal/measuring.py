@@ -23,7 +23,7 @@ INVALID_TRANSACTION_TERMINATION = "2D000"
 # As it is; in quotes where it has a dot; behind its schema where it would not be found without.
 NAME = """
     CASE WHEN NOT pg_table_is_visible(pg_class.oid) THEN relnamespace::regnamespace || '.' || relname
-    WHEN strpos(relname, '.') > 0 THEN quote_ident(relname) ELSE relname END
+    WHEN strpos(relname, '.') = 0 THEN relname ELSE quote_ident(relname) END
 """
 # No catalog, no TOAST, nothing temporary.
 IS_OF_USERS = "relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'"
