@@ -16,7 +16,7 @@ from django.db.migrations.operations.base import Operation
 from migration_guard.executor import run_deferred
 from migration_guard.patience import sqlstate_of
 from migration_guard.rehearsal.results import Lock, StatementResult
-from migration_guard.review.syntax import parse
+from migration_guard.review.syntax import ParserMissing, parse
 from migration_guard.steps import ACTIVE_SQL_TRANSACTION
 
 INVALID_TRANSACTION_TERMINATION = "2D000"
@@ -346,8 +346,11 @@ def relations(connection: BaseDatabaseWrapper) -> dict[int, Relation]:
 
 @lru_cache
 def _statements(script: str) -> list[str]:
-    """None where the parser does not understand it; kept, since others stand still while it is read."""
-    (statements,) = parse([script])
+    """None where the parser does not understand it, or is not here; kept, since others stand still meanwhile."""
+    try:
+        (statements,) = parse([script])
+    except ParserMissing:
+        return []
     understood = not any(statement.errors for statement in statements)
     return [statement.text for statement in statements] if understood else []
 

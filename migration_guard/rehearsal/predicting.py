@@ -8,7 +8,7 @@ from django.db.migrations.state import ProjectState
 
 from migration_guard.review.collecting import LeanState, collect
 from migration_guard.review.offline import offline
-from migration_guard.review.syntax import parse
+from migration_guard.review.syntax import ParserMissing, parse
 
 
 def predicted_tables(
@@ -16,14 +16,17 @@ def predicted_tables(
 ) -> set[str]:
     """Of the known tables those that its SQL names, and those of its app's models where it runs code.
 
-    `state` is the one before it.
+    Without the parser, as in an image, they stand for all. `state` is the one before it.
     """
     models = {key: model.clone() for key, model in state.models.items()}
     lean = LeanState(models, real_apps=state.real_apps)
     works = collect(migration, lean, offline(connection))
-    parsed = parse([script for work in works for script in work.scripts])
-    named = {name for statements in parsed for each in statements for name in each.node.identifiers()}
-    if any(work.code or work.unseen for work in works):
+    try:
+        parsed = parse([script for work in works for script in work.scripts])
+    except ParserMissing:
+        parsed = None
+    named = {name for statements in parsed or [] for each in statements for name in each.node.identifiers()}
+    if parsed is None or any(work.code or work.unseen for work in works):
         own = [model for key, model in state.apps.all_models[migration.app_label].items() if key]
         named |= {model._meta.db_table for model in own}
     return named & set(known)

@@ -115,6 +115,19 @@ def test_plain_sql_is_taken_apart(stocked: Stranger) -> None:
 
 
 @endurance
+def test_script_is_measured_whole_where_its_parser_is_not_installed(stocked: Stranger) -> None:
+    stocked.configure("from migration_guard.review import syntax\nsyntax._squawk = lambda: missing()")
+    stocked.configure("def missing(): raise syntax.ParserMissing('')")
+    stocked.operations("0002_w", "migrations.RunSQL('SELECT 1; SELECT 2', migrations.RunSQL.noop)")
+    stocked.operations("0003_i", "AddIndexConcurrently('Item', models.Index(fields=['name'], name='i'))", atomic=False)
+
+    script, index = rehearse(stocked)["migrations"]
+
+    assert [statement["sql"] for statement in script["statements"]] == ["SELECT 1; SELECT 2"]
+    assert index["stall_ms"].keys() == {"shop_item"}
+
+
+@endurance
 def test_index_built_concurrently(stocked: Stranger) -> None:
     stocked.operations("0002_i", "AddIndexConcurrently('Item', models.Index(fields=['name'], name='i'))", atomic=False)
 
