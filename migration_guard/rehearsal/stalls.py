@@ -226,7 +226,8 @@ def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
     table = identifier(name)
     quoted = table.as_string(connection.connection)
     ((count,),) = rows(connection, ROWS, [quoted])
-    if count < 0:
+    # A table that was never analyzed, or was empty then.
+    if count <= 0:
         ((count,),) = rows(connection, COUNT.format(table=table).as_string(connection.connection))
     columns = [Identifier(column) for (column,) in rows(connection, KEY, [quoted])]
     wheres: list[Composable] = [SQL("")]

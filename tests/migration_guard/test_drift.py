@@ -320,7 +320,7 @@ def test_migration_that_writes_in_another_database_is_stopped(shop: Stranger) ->
 
     told = drift(shop, code=2)
 
-    assert "A migration asks the database other, which drift does not copy and must not change." in told
+    assert "A migration asks the database other, which was not copied and must not be changed." in told
 
 
 @endurance
