@@ -38,7 +38,7 @@ def find(alias: str, say: Say, progress: Say) -> Drift:
             expected = Scratches(live).catalog_of(applied, progress)
         found = read(live)
         notes = list(applied.notes())
-    of_no_migration = _tables_of_no_migration(applied.loader) - expected.tables.keys()
+    of_no_migration = _tables_of_no_migration(applied.loader) - expected.relations
     return Drift(applied.database, differences(found.without(of_no_migration), expected), notes)
 
 
