@@ -2,12 +2,28 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db.migrations import Migration
 
 QUIET_SECONDS = 2.0
+
+
+@contextmanager
+def exiting_2(told: str, progress: "Progress") -> Iterator[None]:
+    """Whatever fails in the block, and is no CommandError, becomes one: 1 is how a command tells what it has found."""
+    try:
+        yield
+    except CommandError:
+        raise
+    except Exception as error:
+        raise CommandError(f"{told}: {type(error).__name__}: {error}", returncode=2) from error
+    finally:
+        progress.end()
 
 
 class GuardedCommand(migrate.Command):

@@ -80,12 +80,17 @@ def receipt_of(migration: Migration) -> Receipt | None:
         raise ValueError(f"{path}: {error}") from error
 
 
+def readable_receipt_of(migration: Migration) -> Receipt | None:
+    """One that cannot be read is as good as none."""
+    try:
+        return receipt_of(migration)
+    except ValueError:
+        return None
+
+
 def has_receipt(migration: Migration) -> bool:
     """Whether it has one, for what it does now, whichever schema that was on."""
-    try:
-        receipt, source = receipt_of(migration), source_of(migration)
-    except ValueError:
-        return False
+    receipt, source = readable_receipt_of(migration), source_of(migration)
     return bool(receipt and source and receipt.fingerprint == source.fingerprint.digest)
 
 

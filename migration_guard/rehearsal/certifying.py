@@ -6,7 +6,7 @@ from pathlib import Path
 from django.db.migrations import Migration
 
 from migration_guard.ledger import MigrationKey, source_of
-from migration_guard.receipts import Receipt, TableChange, is_guarded, path_of, receipt_of
+from migration_guard.receipts import Receipt, TableChange, is_guarded, path_of, readable_receipt_of
 from migration_guard.rehearsal.measuring import strongest
 from migration_guard.rehearsal.results import MigrationResult, Outcome, Rehearsal, Verdict
 
@@ -19,7 +19,7 @@ def write_receipts(
 ) -> Iterator[Path]:
     """Write those that are missing or stale, of what has passed; with `adds_major` also this server's version."""
     for migration, receipt in _receipts(rehearsal, migrations):
-        path, present = path_of(migration), _present(migration)
+        path, present = path_of(migration), readable_receipt_of(migration)
         if path is None:
             continue
         if present and present.is_as_good_as(receipt):
@@ -34,7 +34,7 @@ def write_receipts(
 def stale_receipts(rehearsal: Rehearsal, migrations: Mapping[MigrationKey, Migration]) -> Iterator[str]:
     """What is wrong with the receipts of what has passed."""
     for migration, receipt in _receipts(rehearsal, migrations):
-        present = _present(migration)
+        present = readable_receipt_of(migration)
         if present is None:
             yield f"{migration} has no receipt."
         elif not present.is_as_good_as(receipt):
@@ -79,11 +79,3 @@ def _way_back(result: MigrationResult) -> str:
     if not result.reversible:
         return "none"
     return "loses rows" if result.reverse_lossless is False else "lossless"
-
-
-def _present(migration: Migration) -> Receipt | None:
-    """One that cannot be read is as good as none."""
-    try:
-        return receipt_of(migration)
-    except ValueError:
-        return None

@@ -25,7 +25,7 @@ COLUMNS = """
 """
 KEY = """
     SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-    WHERE indisprimary AND indrelid = to_regclass(%s)
+    WHERE indisprimary AND indrelid = to_regclass(%s) ORDER BY array_position(indkey::smallint[], attnum)
 """
 # A row is there where its key is, which is never null.
 COMPARE = SQL("""
@@ -116,7 +116,7 @@ class KeptRows:
 
     def _differences(self, table: Composable, kept: Composable, common: Mapping[str, bool]) -> tuple[int, ...]:
         """Rows that are gone, rows that have come, and for each column values that are lost, and that have come."""
-        keys = [column for (column,) in rows(self.connection, KEY, [self._text(table)])]
+        keys = primary_key(self.connection, table)
         if not keys or not all(common.get(key) for key in keys):
             columns = SQL(", ").join(SQL("{}::text").format(Identifier(column)) for column in common)
             query = WITHOUT_KEY.format(columns=columns, kept=kept, table=table)
@@ -156,6 +156,11 @@ class KeptRows:
 
     def _text(self, query: Composable) -> str:
         return query.as_string(self.connection.connection)
+
+
+def primary_key(connection: BaseDatabaseWrapper, table: Composable) -> list[str]:
+    """Its columns, in their order; none where the table has no such key."""
+    return [column for (column,) in rows(connection, KEY, [table.as_string(connection.connection)])]
 
 
 def empty(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> None:

@@ -163,15 +163,14 @@ class Recorder:
 
     def _add(self, result: StatementResult, run: Callable[[], Any]) -> Any:
         """One more that differs in its values only; its locks are those of the others."""
-        self._is_seen = True
         began = time.monotonic()
         try:
-            return run()
+            with self._own():
+                return run()
         except BaseException as error:
             result.error = _told(error)
             raise
         finally:
-            self._is_seen = False
             result.ms += (time.monotonic() - began) * 1000
             result.times += 1
 
@@ -185,16 +184,15 @@ class Recorder:
     def _measure(self, result: StatementResult, run: Callable[[], Any]) -> Any:
         is_alone = not self.connection.in_atomic_block
         wal = self._ask(WAL_POSITION)
-        self._is_seen = True
         began = time.monotonic()
         try:
-            returned = self._alone(result, run) if is_alone else run()
+            with self._own():
+                returned = self._alone(result, run) if is_alone else run()
         except BaseException as error:
             result.error = _told(error)
             raise
         finally:
             ended = time.monotonic()
-            self._is_seen = False
             result.began, result.ms = (began - self.began) * 1000, (ended - began) * 1000
             result.released = result.began + result.ms
         if not is_alone:
@@ -269,6 +267,7 @@ class Recorder:
 
     @contextmanager
     def _own(self) -> Iterator[None]:
+        """What is sent in the block is recorded as a statement, or is the guard's."""
         was_seen, self._is_seen = self._is_seen, True
         try:
             yield

@@ -27,7 +27,6 @@ from migration_guard.rehearsal.telling import (
     printable,
     rewrites,
     rows_of,
-    scale,
     size,
     untold_failures,
     verdicts,
@@ -169,7 +168,7 @@ def _line(migration: MigrationResult, anchor: str) -> Line:
 def _longest(stalls: list[tuple[Stall, float, float]]) -> str:
     if not stalls:
         return "not measured"
-    stall, time, wait = max(stalls, key=lambda each: max(each[1], each[2] * scale(each[0])))
+    stall, time, wait = max(stalls, key=lambda each: max(each[1], each[2] * each[0].scale))
     return ", ".join(filter(None, [duration(time), on_all_rows(stall, wait)]))
 
 

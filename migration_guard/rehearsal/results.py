@@ -74,6 +74,11 @@ class Stall:
     reads: list[Wait] = field(default_factory=list)
     writes: list[Wait] = field(default_factory=list)
 
+    @property
+    def scale(self) -> float:
+        """How many times the rows of the copy the source has; 1 for a whole copy, and where it is not known."""
+        return max(self.rows_in_source / self.rows, 1.0) if self.rows else 1.0
+
 
 class Outcome(StrEnum):
     """How something that the previous release does went after the migration."""
@@ -147,10 +152,6 @@ class MigrationResult:
     @property
     def title(self) -> str:
         return f"{self.app}.{self.name}"
-
-    @property
-    def wal_bytes(self) -> int:
-        return sum(statement.wal_bytes or 0 for statement in self.statements)
 
 
 class TableRows(NamedTuple):

@@ -1,6 +1,6 @@
 """A part of the rows of a database, with all that they refer to, as of one moment."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -128,14 +128,8 @@ class Sample:
 
     def send(self, table: Composable, columns: Iterable[str], query: Composable) -> None:
         """Put what the query finds in the source into the table of the copy."""
-        listed = SQL(", ").join(map(Identifier, columns))
-        with (
-            self._live.cursor().copy(SEND.format(query=query)) as sent,
-            self._copy.cursor().copy(TAKE.format(table=table, columns=listed)) as taken,
-        ):
-            for data in sent:
-                taken.write(data)
-                self._require_sight()
+        for _ in handing_over(self._live, self._copy, query, table, columns):
+            self._require_sight()
 
     def _tables_now(self) -> list[Table]:
         return [Table(*row) for row in self._live.execute(TABLES).fetchall()]
@@ -160,3 +154,17 @@ class Sample:
     def _number(self, session: Connection[Any], query: SQL, table: Table) -> int:
         counting: Composed = query.format(table=table.rows, most=Literal(WHOLE_UP_TO_ROWS))
         return int(session.execute(counting).fetchall()[0][0])
+
+
+def handing_over(
+    live: Connection[Any], copy: Connection[Any], query: Composable, table: Composable, columns: Iterable[str]
+) -> Iterator[None]:
+    """Put what the query finds in the one database into the table of the other, a piece at each step."""
+    listed = SQL(", ").join(map(Identifier, columns))
+    with (
+        live.cursor().copy(SEND.format(query=query)) as sent,
+        copy.cursor().copy(TAKE.format(table=table, columns=listed)) as taken,
+    ):
+        for data in sent:
+            taken.write(data)
+            yield

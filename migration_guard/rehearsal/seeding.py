@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.rehearsal.keeping import identifier
+from migration_guard.rehearsal.sampling import ALL, COUNT_UP_TO, handing_over
 
 MOST_ROWS = 10_000
 COLUMNS = """
@@ -17,9 +18,6 @@ COLUMNS = """
 """
 # Nobody waits for what reads them, and it waits for nobody.
 GENTLY = "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 10000; SET TRANSACTION READ ONLY"
-ENOUGH = SQL("SELECT count(*) FROM (SELECT FROM {table} LIMIT {most}) counted")
-SEND = SQL("COPY (SELECT {columns} FROM {table}) TO STDOUT")
-TAKE = SQL("COPY {table} ({columns}) FROM STDIN")
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 ADVANCE = SQL("SELECT setval(%s::regclass, max({column})) FROM {table} HAVING max({column}) IS NOT NULL")
 
@@ -47,18 +45,14 @@ class Seeds:
         try:
             with live.transaction(), copy.transaction():
                 live.execute(GENTLY)
-                (count,) = live.execute(ENOUGH.format(table=table, most=Literal(MOST_ROWS + 1))).fetchone()
+                (count,) = live.execute(COUNT_UP_TO.format(table=table, most=Literal(MOST_ROWS + 1))).fetchone()
                 own = _columns(copy, table)
-                columns = [Identifier(column) for column in _columns(live, table) if column in own]
+                columns = [column for column in _columns(live, table) if column in own]
                 if not columns or not 0 < count <= MOST_ROWS:
                     return False
-                listed = SQL(", ").join(columns)
-                with (
-                    live.cursor().copy(SEND.format(columns=listed, table=table)) as sent,
-                    copy.cursor().copy(TAKE.format(columns=listed, table=table)) as received,
-                ):
-                    for data in sent:
-                        received.write(data)
+                query = ALL.format(columns=SQL(", ").join(map(Identifier, columns)), table=table)
+                for _ in handing_over(live, copy, query, table, columns):
+                    pass
                 copy.execute(CHECK_NOW)
                 for column, sequence in own.items():
                     if sequence:

@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.connections import another_session, conninfo_of, rows
 from migration_guard.rehearsal import prober
-from migration_guard.rehearsal.keeping import identifier
+from migration_guard.rehearsal.keeping import identifier, primary_key
 from migration_guard.rehearsal.measuring import IS_OF_USERS, MODE_OF, NAME
 from migration_guard.rehearsal.results import Lock, Stall, Wait
 
@@ -25,10 +25,6 @@ BASELINE_SECONDS = 0.15
 SAMPLE_EVERY_SECONDS = 0.01
 ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
 COUNT = SQL("SELECT count(*) FROM {table}")
-KEY = """
-    SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-    WHERE indisprimary AND indrelid = %s::regclass ORDER BY array_position(indkey::smallint[], attnum)
-"""
 SOME_KEYS = SQL("""
     (SELECT {key} FROM {table} ORDER BY {key} LIMIT 10) UNION (SELECT {key} FROM {table} ORDER BY {descending} LIMIT 10)
 """)
@@ -229,7 +225,7 @@ def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
     # A table that was never analyzed, or was empty then.
     if count <= 0:
         ((count,),) = rows(connection, COUNT.format(table=table).as_string(connection.connection))
-    columns = [Identifier(column) for (column,) in rows(connection, KEY, [quoted])]
+    columns = [Identifier(column) for column in primary_key(connection, table)]
     wheres: list[Composable] = [SQL("")]
     keys: list[tuple[Any, ...]] = []
     if columns and count:

@@ -93,18 +93,13 @@ def copied(source: Source) -> str:
     return f"{kind} ({', '.join([*facts, f'PostgreSQL {source.server_version}'])})"
 
 
-def scale(stall: Stall) -> float:
-    """How many times the rows of the copy the source has; 1 for a whole copy, and where it is not known."""
-    return max(stall.rows_in_source / stall.rows, 1.0) if stall.rows else 1.0
-
-
 def rows_of(stall: Stall) -> str:
-    return f"{stall.rows:,} of {stall.rows_in_source:,} rows" if scale(stall) > 1 else count(stall.rows, "row")
+    return f"{stall.rows:,} of {stall.rows_in_source:,} rows" if stall.scale > 1 else count(stall.rows, "row")
 
 
 def on_all_rows(stall: Stall, wait: float) -> str:
     """What a wait for a lock comes to on all rows of the source; empty where all of them were there."""
-    return f"about {duration(wait * scale(stall))} on all rows" if scale(stall) > 1 and wait else ""
+    return f"about {duration(wait * stall.scale)} on all rows" if stall.scale > 1 and wait else ""
 
 
 def wal(migration: MigrationResult) -> str:
@@ -194,7 +189,7 @@ def _sizes(each: Size) -> str:
 def longest_stall(migrations: Iterable[MigrationResult]) -> str:
     """As "2.05 s, readers of shop_item in shop.0002_v"; empty where nobody was measured."""
     stalls = [
-        (max(time, wait * scale(stall)), duration(time), on_all_rows(stall, wait), f"{who} of {table} in {each.title}")
+        (max(time, wait * stall.scale), duration(time), on_all_rows(stall, wait), f"{who} of {table} in {each.title}")
         for each in migrations
         for table, stall in each.stall_ms.items()
         for who, time, wait in (

@@ -108,8 +108,8 @@ class Trial:
     def look(self) -> None:
         """Find out what it touches: in a transaction that is rolled back, or by what its SQL says."""
         self.tell("what it touches")
-        known = {relation.name for relation in relations(self.connection).values() if relation.kind in TABLE_KINDS}
         if not self.migration.atomic or self.is_resumed:
+            known = {relation.name for relation in relations(self.connection).values() if relation.kind in TABLE_KINDS}
             self.touched = predicted_tables(self.migration, self.state, self.connection, known)
             return
         recorder = Recorder(self.connection)

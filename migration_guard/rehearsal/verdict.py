@@ -41,14 +41,14 @@ def _stalls(stalls: dict[str, Stall]) -> Iterator[Finding]:
     settings = GuardSettings.load()
     for table, stall in stalls.items():
         for who, wait in (("Readers", stall.read_wait), ("Writers", stall.write_wait)):
-            factor = max(stall.rows_in_source / stall.rows, 1) if stall.rows else 1
-            if wait * factor <= settings.STALL_WARNS * 1000:
+            on_all_rows = wait * stall.scale
+            if on_all_rows <= settings.STALL_WARNS * 1000:
                 continue
             rows = max(stall.rows, stall.rows_in_source)
-            fails = wait * factor > settings.STALL_FAILS * 1000 and rows > settings.STALL_ROWS
+            fails = on_all_rows > settings.STALL_FAILS * 1000 and rows > settings.STALL_ROWS
             told = f"{who} of {table} ({rows:,} rows) waited {wait:,.0f} ms for a lock"
-            if factor > 1:
-                told += f" on {stall.rows:,} of its rows: about {wait * factor:,.0f} ms on all of them"
+            if stall.scale > 1:
+                told += f" on {stall.rows:,} of its rows: about {on_all_rows:,.0f} ms on all of them"
             yield Finding(
                 "stall",
                 Severity.ERROR if fails else Severity.WARNING,

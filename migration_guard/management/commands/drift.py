@@ -1,9 +1,9 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from migration_guard.console import Progress
+from migration_guard.console import Progress, exiting_2
 from migration_guard.drift import as_json, as_text, find
 
 
@@ -21,16 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         progress = Progress()
-        try:
+        with exiting_2("The database cannot be compared", progress):
             drift = find(options["database"], say=self.stderr.write, progress=progress)
-        except CommandError:
-            raise
-        # Any error of a migration, of their graph or of the server: 1 would say that there is drift.
-        except Exception as error:
-            told = f"The database cannot be compared: {type(error).__name__}: {error}"
-            raise CommandError(told, returncode=2) from error
-        finally:
-            progress.end()
         for note in drift.notes:
             self.stderr.write(note, self.style.NOTICE)
         self.stdout.write(as_json(drift) if options["json"] else as_text(drift))

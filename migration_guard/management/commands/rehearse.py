@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.loader import MigrationLoader
 
-from migration_guard.console import Progress
+from migration_guard.console import Progress, exiting_2
 from migration_guard.rehearsal.certifying import stale_receipts, write_receipts
 from migration_guard.rehearsal.copies import From
 from migration_guard.rehearsal.page import as_html
@@ -62,7 +62,9 @@ class Command(BaseCommand):
             schema_only=options["schema_only"],
             history=options["history"],
         )
-        rehearsal = self._rehearse(chosen, options["database"])
+        progress = Progress()
+        with exiting_2("It cannot be rehearsed", progress):
+            rehearsal = rehearse(chosen, options["database"], say=self.stderr.write, progress=progress)
         if options["html"]:
             options["html"].write_text(as_html(rehearsal))
         self.stdout.write(as_json(rehearsal) if options["json"] else as_text(rehearsal))
@@ -79,18 +81,6 @@ class Command(BaseCommand):
         for path in write_receipts(rehearsal, migrations, adds_major=options["write_receipts"]):
             self.stderr.write(f"Receipt written: {path}")
         return 0
-
-    def _rehearse(self, chosen: From, holder: str) -> Rehearsal:
-        progress = Progress()
-        try:
-            return rehearse(chosen, holder, say=self.stderr.write, progress=progress)
-        except CommandError:
-            raise
-        # 1 would say that a migration has failed.
-        except Exception as error:
-            raise CommandError(f"It cannot be rehearsed: {type(error).__name__}: {error}", returncode=2) from error
-        finally:
-            progress.end()
 
 
 def _refuse_unwritable(path: Path) -> None:
