@@ -3,11 +3,11 @@
 import re
 from contextlib import suppress
 
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from migration_guard.connections import rows
-from migration_guard.rehearsal.programs import CouldNotCopy
 
 # The working directory of a server process is the data directory, and databases are in the folder `base` of it.
 ASK = "COPY migration_guard_df FROM PROGRAM 'df -Pk base'"
@@ -25,6 +25,13 @@ LOG = "SELECT pg_size_bytes(current_setting('max_wal_size'))"
 # a migration writes anew.
 OF_COMPRESSED_ARCHIVE = 10
 OF_PLAIN_ARCHIVE = 3
+
+
+class CouldNotCopy(CommandError):
+    """There is no copy to rehearse on; nothing of it is left, and the source is as it was."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=2)
 
 
 def require_space(

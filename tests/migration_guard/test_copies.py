@@ -29,7 +29,7 @@ from config.postgres import EmbeddedServer
 from migration_guard.databases import create, drop, prefix_of
 from migration_guard.rehearsal import copies, disk, programs
 from migration_guard.rehearsal.copies import Copy, From, copy_of
-from migration_guard.rehearsal.programs import CouldNotCopy
+from migration_guard.rehearsal.disk import CouldNotCopy
 from migration_guard.scratch import _is_scratch
 from tests.migration_guard.operating import succeed
 from tests.migration_guard.states import Built, built

@@ -34,11 +34,8 @@ WITHOUT = (
 )
 
 
-class CouldNotCopy(CommandError):
-    """There is no copy to rehearse on; nothing of it is left, and the source is as it was."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, returncode=2)
+class NoProgram(CommandError):
+    """There is no program of the server's version, or of a later one."""
 
 
 class ProgramFailed(Exception):
@@ -53,9 +50,10 @@ def client_program(name: str, *, server_major: int = 0) -> str:
     if fitting := [path for major, path in found if major >= server_major]:
         return fitting[0]
     versions = ", ".join(str(major) for major, _ in found) or "none"
-    raise CouldNotCopy(
+    raise NoProgram(
         f"The server is PostgreSQL {server_major}, and {name} has to be as new: found here: {versions}. Install "
-        f"postgresql-client-{server_major}, or name its folder in MIGRATION_GUARD['CLIENT_PROGRAMS']."
+        f"postgresql-client-{server_major}, or name its folder in MIGRATION_GUARD['CLIENT_PROGRAMS'].",
+        returncode=2,
     )
 
 
