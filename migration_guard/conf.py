@@ -31,6 +31,10 @@ class GuardSettings:
     STALL_ROWS: int = 10_000
     REQUIRE_RECEIPTS: bool = False
     CLIENT_PROGRAMS: str = ""
+    # None: no restore points. How many are kept, and for how many days.
+    RESTORE_POINTS: str | None = "restore_points"
+    RESTORE_POINTS_KEPT: int = 20
+    RESTORE_POINTS_DAYS: int = 90
 
     @classmethod
     def load(cls) -> Self:
@@ -42,6 +46,13 @@ class GuardSettings:
     def release(self) -> str:
         """What runs: RELEASE of the settings, else the commit that the working folder is at."""
         return self.RELEASE or _commit()
+
+    @property
+    def restore_points(self) -> Path | None:
+        """The folder that they are kept in; a relative one is in the project's."""
+        if self.RESTORE_POINTS is None:
+            return None
+        return Path(getattr(settings, "BASE_DIR", Path.cwd()), self.RESTORE_POINTS)
 
     def guards(self, app_label: str, path: Path) -> bool:
         """Whether the app is the project's own: named in APPS or, without APPS, outside the installed packages."""
@@ -74,9 +85,7 @@ def problems() -> Iterator[tuple[str, str, str]]:
         value = raw.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, NUMBER) or not 0.001 <= value <= 86_400:
             yield "guard.E003", f"MIGRATION_GUARD[{key!r}] is {value!r}.", "Give seconds, from 0.001 to 86400."
-    rows = raw.get("STALL_ROWS", 0)
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
-        yield "guard.E008", f"MIGRATION_GUARD['STALL_ROWS'] is {rows!r}.", "Give a number of rows, from 0."
+    yield from _wrong_numbers(raw)
     if not isinstance(raw.get("REQUIRE_RECEIPTS", False), bool):
         yield (
             "guard.E009",
@@ -84,6 +93,18 @@ def problems() -> Iterator[tuple[str, str, str]]:
             "Give True or False.",
         )
     yield from _wrong_names(raw)
+
+
+def _wrong_numbers(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if not _is_whole(rows := raw.get("STALL_ROWS", 0), at_least=0):
+        yield "guard.E008", f"MIGRATION_GUARD['STALL_ROWS'] is {rows!r}.", "Give a number of rows, from 0."
+    for key in ("RESTORE_POINTS_KEPT", "RESTORE_POINTS_DAYS"):
+        if not _is_whole(value := raw.get(key, 1), at_least=1):
+            yield "guard.E013", f"MIGRATION_GUARD[{key!r}] is {value!r}.", "Give a whole number, from 1."
+
+
+def _is_whole(value: object, *, at_least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def _wrong_names(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -95,6 +116,9 @@ def _wrong_names(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if alias is not None and alias not in list(settings.DATABASES):
         aliases = ", ".join(settings.DATABASES)
         yield "guard.E005", f"MIGRATION_GUARD['DIRECT_DATABASE'] is {alias!r}.", f"Name one of DATABASES: {aliases}."
+    folder = raw.get("RESTORE_POINTS", "restore_points")
+    if folder is not None and not (isinstance(folder, str) and folder):
+        yield "guard.E012", f"MIGRATION_GUARD['RESTORE_POINTS'] is {folder!r}.", "Name a folder, as text, or None."
     if not isinstance(raw.get("CLIENT_PROGRAMS", ""), str):
         found = raw["CLIENT_PROGRAMS"]
         yield "guard.E010", f"MIGRATION_GUARD['CLIENT_PROGRAMS'] is {found!r}.", "Name the folder of pg_dump, as text."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db.migrations import Migration
 
@@ -26,12 +26,41 @@ def exiting_2(told: str, progress: "Progress") -> Iterator[None]:
         progress.end()
 
 
+def require_reason(option: str, reason: str) -> None:
+    """Raise CommandError for an option that leaves a safeguard out without saying why."""
+    if not reason.strip():
+        raise CommandError(f"{option} needs --reason: who reads the ledger wants to know why.", returncode=2)
+
+
 class GuardedCommand(migrate.Command):
     """Django's command, able to say something while `Applying app.name...` waits for its end."""
 
     verbosity = 1
     _open_line: tuple[str, Migration | None] | None = None
     _was_interrupted = False
+
+    def add_restore_point_arguments(self, parser: CommandParser) -> None:
+        kept = parser.add_mutually_exclusive_group()
+        kept.add_argument(
+            "--restore-point",
+            action="store_true",
+            help="Keep the whole database first; what is destroyed is kept in any case.",
+        )
+        kept.add_argument(
+            "--without-restore-point",
+            action="store_true",
+            help="Destroy data without keeping it; needs --reason.",
+        )
+        parser.add_argument("--reason", default="", help="Why that is right; the ledger keeps it.")
+
+    def ask(self, question: str, *, is_answered: bool, undone: str) -> None:
+        """Return where the answer is yes, or known to be; `undone` says what a no leaves. Raises CommandError."""
+        if is_answered:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"There is no terminal to ask at. {undone}; --yes does it.", returncode=2)
+        if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+            raise CommandError(f"{undone}.")
 
     def say(self, text: str) -> None:
         """Print lines of their own, also from another thread; on stderr, so that stdout is what Django prints."""

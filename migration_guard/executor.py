@@ -12,9 +12,12 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
+from migration_guard.applied import Say
 from migration_guard.console import GuardedCommand
 from migration_guard.ledger import MigrationKey
 from migration_guard.patience import LockNotObtained, Patience
+from migration_guard.restoring.points import NoRestorePoint
+from migration_guard.restoring.taking import Taker, Unkept
 from migration_guard.runs import Action, Run, RunLedger
 from migration_guard.survey import unrecorded_squashes
 from migration_guard.turns import turn
@@ -50,6 +53,8 @@ class GuardedExecutor(MigrationExecutor):
         # Asked before a plan is carried out, with what it applies: may refuse. The reason is for the ledger's rows.
         self.check: Callable[[list[Migration]], None] = lambda pending: None
         self.reason = ""
+        # Takes restore points, where some are to be taken.
+        self.taker: Taker | None = None
         # Each migration that is to be applied, with the row of the one after it; and that row, once it is written.
         self._following: dict[Migration, Run] = {}
         self._announced: Run | None = None
@@ -142,13 +147,16 @@ class GuardedExecutor(MigrationExecutor):
 
         def work() -> ProjectState:
             with self.connection.schema_editor(atomic=True) as editor:
+                kept.begin()
                 after = migration.apply(next(states), editor)
                 run_deferred(editor)
+                kept.finish()
                 self.finish_applying(run, migration, following)
             return after
 
         with self.running(migration, Action.APPLY) as run:
-            after = self.patience.transaction(work, f"{migration}")
+            kept = self.keeping(run)
+            after = kept.until_kept(lambda: self.patience.transaction(work, f"{migration}"))
         self._announced = following
         return after
 
@@ -177,13 +185,28 @@ class GuardedExecutor(MigrationExecutor):
     def _unapply_at_once(self, state: ProjectState, migration: Migration) -> ProjectState:
         def work() -> ProjectState:
             with self.connection.schema_editor(atomic=True) as editor:
+                kept.begin()
                 after = migration.unapply(state, editor)
                 run_deferred(editor)
+                kept.finish()
                 self.finish_undoing(run, migration)
             return after
 
         with self.running(migration, Action.UNDO, position=len(migration.operations)) as run:
-            return self.patience.transaction(work, f"Undoing {migration}")
+            kept = self.keeping(run)
+            return kept.until_kept(lambda: self.patience.transaction(work, f"Undoing {migration}"))
+
+    def take_restore_points(self, *, everything: bool, say: Say) -> None:
+        """Keep what is destroyed from now on, and before that, where `everything` is wanted, the whole database."""
+        self.taker = Taker.wanted(self.connection, say)
+        if everything:
+            if self.taker is None:
+                raise NoRestorePoint.because("MIGRATION_GUARD['RESTORE_POINTS'] is None")
+            self.taker.keep_database()
+
+    def keeping(self, run: Run) -> Unkept:
+        """What keeps, beside one transaction of the run, the data that it destroys."""
+        return self.taker.beside(run) if self.taker else Unkept()
 
     def _stepwise(self, migration: Migration) -> "Stepwise":
         # Few migrations need what it imports, which takes longer than all the rest of the guard.

@@ -13,7 +13,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
 from migration_guard.conf import GuardSettings
-from migration_guard.console import GuardedCommand
+from migration_guard.console import GuardedCommand, require_reason
 from migration_guard.ledger import Ledger, MigrationKey
 from migration_guard.substitution import standing_in
 from migration_guard.survey import Survey, unrecorded_squashes
@@ -71,7 +71,7 @@ class Migrating:
         with GuardedExecutor.in_turn(connection, self.command) as executor:
             survey = Survey(executor.loader, executor.ledger)
             self._compare(executor, survey)
-            executor.check = partial(self._require_receipts, executor)
+            executor.check = partial(self._before_work, executor)
             executor.ledger.ensure_table()
             with executor.patience.at_work(), executing_with(executor):
                 record(
@@ -102,9 +102,9 @@ class Migrating:
                 self.command.say(line)
 
     def _check_accepted(self, survey: Survey) -> None:
-        if (self.accepted or self.options["without_receipt"]) and not self.options["reason"].strip():
-            option = "--accept-edited" if self.accepted else "--without-receipt"
-            raise CommandError(f"{option} needs --reason: who reads the ledger wants to know why.", returncode=2)
+        for option in ("accept_edited", "without_receipt", "without_restore_point"):
+            if self.options[option]:
+                require_reason(f"--{option.replace('_', '-')}", self.options["reason"])
         for app, name in self.accepted - survey.edited.keys() - set(survey.unknown):
             raise CommandError(
                 f"{app}.{name} is neither edited nor missing: there is nothing to accept. Give the whole name of an "
@@ -112,12 +112,19 @@ class Migrating:
                 returncode=2,
             )
 
-    def _require_receipts(self, executor: "GuardedExecutor", pending: list[Migration]) -> None:
-        """Raise CommandError where the settings ask for receipts and one is missing; an empty database needs none."""
-        if not GuardSettings.load().REQUIRE_RECEIPTS or not executor.loader.applied_migrations:
+    def _before_work(self, executor: "GuardedExecutor", pending: list[Migration]) -> None:
+        """An empty database needs neither receipts nor restore points."""
+        if not executor.loader.applied_migrations:
             return
-        if self.options["without_receipt"]:
+        if self.options["without_receipt"] or self.options["without_restore_point"]:
             executor.reason = self.options["reason"]
+        self._require_receipts(executor, pending)
+        if not self.options["without_restore_point"]:
+            executor.take_restore_points(everything=self.options["restore_point"], say=self.command.say)
+
+    def _require_receipts(self, executor: "GuardedExecutor", pending: list[Migration]) -> None:
+        """Raise CommandError where the settings ask for receipts and one is missing."""
+        if not GuardSettings.load().REQUIRE_RECEIPTS or self.options["without_receipt"]:
             return
         from migration_guard.receipts import require_receipts  # noqa: PLC0415  # as in _migrate
 

@@ -49,6 +49,15 @@ class Step:
         return not isinstance(operation, NotInTransactionMixin | RunSQLOnce)
 
     @property
+    def is_code(self) -> bool:
+        """Whether nobody but its author knows what it does to which rows."""
+        return isinstance(self.operation, RunPython) or not _is_of_django(self.operation)
+
+    def tables_of_app(self) -> list[str]:
+        models = self.before.apps.get_models()
+        return [model._meta.db_table for model in models if model._meta.app_label == self.app_label]
+
+    @property
     def is_one_statement(self) -> bool:
         """Whether nothing of it can be there once it has failed and what it left is cleared away."""
         return _is_of_django(self.operation) and not isinstance(self.operation, RunPython | InSteps)

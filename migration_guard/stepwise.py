@@ -84,13 +84,16 @@ class Stepwise:
     def _take(self, step: Step, progress: dict[str, Any]) -> None:
         def work() -> None:
             with self.connection.schema_editor(atomic=True) as editor:
+                kept.begin()
                 step.run(editor)
                 run_deferred(editor)
+                kept.finish()
                 self._save(**progress)
 
         if step.may_be_transactional:
+            kept = self.executor.keeping(self.run)
             try:
-                self.executor.patience.transaction(work, f"{self.migration}, {step}")
+                kept.until_kept(lambda: self.executor.patience.transaction(work, f"{self.migration}, {step}"))
             except DatabaseError as error:
                 if not refuses_transactions(error):
                     raise
@@ -105,6 +108,8 @@ class Stepwise:
         self._save(began_next=True)
         if step.is_done(self.connection, began=had_begun):
             return
+        if self.executor.taker and step.is_code:
+            self.executor.taker.keep_tables(self.run, step.tables_of_app())
         try:
             with self.connection.schema_editor(atomic=False) as editor:
                 step.run(editor)

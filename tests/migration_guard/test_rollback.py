@@ -167,7 +167,7 @@ def test_plan_says_all_and_writes_nothing(grown: Stranger) -> None:
 def test_without_a_terminal_it_asks_for_yes(grown: Stranger) -> None:
     said = refuse(grown)
 
-    assert "There is no terminal to ask at. Nothing was undone; --yes undoes it." in said
+    assert "There is no terminal to ask at. Nothing was undone; --yes does it." in said
 
 
 @pytest.mark.parametrize("text", ["n", "", "no"])

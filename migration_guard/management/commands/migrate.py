@@ -25,7 +25,7 @@ class Command(GuardedCommand):
             action="store_true",
             help="Apply what has not passed a rehearsal, where the settings ask for that; needs --reason.",
         )
-        parser.add_argument("--reason", default="", help="Why that is right; the ledger keeps it.")
+        self.add_restore_point_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.verbosity = options["verbosity"]

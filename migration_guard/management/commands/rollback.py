@@ -1,4 +1,3 @@
-import sys
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -6,7 +5,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from migration_guard.connections import TransactionPooling, require_postgresql
-from migration_guard.console import GuardedCommand
+from migration_guard.console import GuardedCommand, require_reason
 from migration_guard.executor import GuardedExecutor
 from migration_guard.losses import Losses
 from migration_guard.patience import Patience
@@ -24,6 +23,7 @@ class Command(GuardedCommand):
         parser.add_argument("--steps", type=int, help="How many migrations, the last applied first; 1 by itself.")
         parser.add_argument("--plan", action="store_true", help="Only say what would be undone and lost.")
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
+        self.add_restore_point_arguments(parser)
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,6 +32,8 @@ class Command(GuardedCommand):
             raise CommandError("Give either the migration that is to stay, or --steps.", returncode=2)
         if options["steps"] is not None and options["steps"] < 1:
             raise CommandError(f"--steps is {options['steps']}: give 1 or more.", returncode=2)
+        if options["without_restore_point"]:
+            require_reason("--without-restore-point", options["reason"])
         connection = connections[options["database"]]
         require_postgresql(connection)
         patience = Patience(connection, say=self.say)
@@ -40,7 +42,10 @@ class Command(GuardedCommand):
             self.stdout.write("Nothing to undo.")
             return
         self._describe(connection, plan)
-        if not options["plan"] and self._is_wanted(plan, options):
+        if not options["plan"]:
+            number = len(plan.migrations)
+            question = f"Undo {'this migration' if number == 1 else f'these {number} migrations'}?"
+            self.ask(question, is_answered=options["yes"], undone="Nothing was undone")
             self._undo(connection, plan, options)
 
     def _plan(self, executor: GuardedExecutor, options: dict[str, Any]) -> RollbackPlan:
@@ -69,17 +74,6 @@ class Command(GuardedCommand):
         if self.verbosity > 0:
             self.stdout.write(line, style)
 
-    def _is_wanted(self, plan: RollbackPlan, options: dict[str, Any]) -> bool:
-        if options["yes"]:
-            return True
-        if not sys.stdin.isatty():
-            raise CommandError("There is no terminal to ask at. Nothing was undone; --yes undoes it.", returncode=2)
-        number = len(plan.migrations)
-        question = f"Undo {'this migration' if number == 1 else f'these {number} migrations'}? [y/N] "
-        if input(question).strip().lower() in {"y", "yes"}:
-            return True
-        raise CommandError("Nothing was undone.")
-
     def _undo(self, connection: BaseDatabaseWrapper, shown: RollbackPlan, options: dict[str, Any]) -> None:
         try:
             with GuardedExecutor.in_turn(connection, self) as executor:
@@ -87,6 +81,9 @@ class Command(GuardedCommand):
                 if list(map(str, plan.migrations)) != list(map(str, shown.migrations)):
                     told = "Another process changed the database meanwhile. Nothing was undone."
                     raise CommandError(told, returncode=2)
+                executor.reason = options["reason"]
+                if not options["without_restore_point"]:
+                    executor.take_restore_points(everything=options["restore_point"], say=self.say)
                 undo(plan, self)
         except (TransactionPooling, TurnLost) as error:
             raise CommandError(str(error), returncode=2) from error

@@ -1,0 +1,140 @@
+"""What a transaction has destroyed, found by looking at the catalog and its own counters before and after."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from migration_guard.catalog.queries import LEFT_OUT
+from migration_guard.connections import rows
+
+# The counters are those of this transaction and of what the session has not sent to the statistics yet.
+TABLES = f"""
+    SELECT pg_class.oid::bigint, nspname, relname, coalesce(pg_partition_root(pg_class.oid), pg_class.oid)::bigint,
+        relfilenode::bigint, pg_stat_get_xact_tuples_inserted(pg_class.oid),
+        pg_stat_get_xact_tuples_updated(pg_class.oid) + pg_stat_get_xact_tuples_deleted(pg_class.oid)
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relkind IN ('r', 'p') AND pg_class.oid >= 16384 AND relpersistence <> 't' AND relname NOT IN {LEFT_OUT}
+        AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+"""  # noqa: S608  # a constant
+COLUMNS = """
+    SELECT attrelid::bigint, attnum, attname, format_type(atttypid, atttypmod)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND attrelid >= 16384 AND relpersistence <> 't'
+        AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+INTEGERS = ("smallint", "integer", "bigint", "numeric")
+TEXTS = ("character varying", "text")
+
+
+class Table(NamedTuple):
+    """As it was called before; `root` is the table that it is a partition of, or itself."""
+
+    oid: int
+    schema: str
+    name: str
+    root: int
+    file: int
+    inserted: int
+    changed: int
+
+    def __str__(self) -> str:
+        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
+
+class Column(NamedTuple):
+    """A column by its number, which renaming does not change."""
+
+    table: int
+    number: int
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """Of one table: the whole of it, or columns whose values are gone, and whether rows were changed or taken out.
+
+    `is_shut` is whether the table is locked against readers by what destroyed it, as after TRUNCATE.
+    """
+
+    table: Table
+    is_gone: bool = False
+    columns: tuple[Column, ...] = ()
+    has_changed_rows: bool = False
+    is_shut: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """The tables and columns that a session sees now, in its own transaction where it has one."""
+
+    tables: dict[int, Table]
+    columns: dict[tuple[int, int], Column]
+
+    @classmethod
+    def at(cls, connection: BaseDatabaseWrapper) -> Self:
+        tables = (Table(*row) for row in rows(connection, TABLES))
+        columns = (Column(*row) for row in rows(connection, COLUMNS))
+        return cls(
+            {table.oid: table for table in tables}, {(column.table, column.number): column for column in columns}
+        )
+
+    def destroyed_until(self, after: "Look", is_empty: Callable[[Table], bool]) -> Iterator[Destroyed]:
+        """What was there at this look and is not any more; a partition is told of only where its root remains.
+
+        A table in another file was truncated, or written anew with all of its rows.
+        """
+        for oid, table in self.tables.items():
+            now = after.tables.get(oid)
+            if now is None:
+                if table.root == oid or table.root in after.tables:
+                    yield Destroyed(table, is_gone=True)
+                continue
+            root = self.tables.get(table.root, table)
+            if columns := tuple(self._lost_columns(oid, after)):
+                yield Destroyed(table, columns=columns)
+            if now.changed > table.changed:
+                yield Destroyed(root, has_changed_rows=True)
+            elif now.file != table.file and (now.inserted > table.inserted or is_empty(now)):
+                yield Destroyed(root, has_changed_rows=True, is_shut=True)
+
+    def _lost_columns(self, oid: int, after: "Look") -> Iterator[Column]:
+        for key, column in self.columns.items():
+            if key[0] == oid:
+                now = after.columns.get(key)
+                if now is None or not keeps_values(column.type, now.type):
+                    yield column
+
+
+def keeps_values(old: str, new: str) -> bool:
+    """Whether every value of the old type is the same in the new one; where that is not known, no."""
+    old_name, old_size = _split(old)
+    new_name, new_size = _split(new)
+    if old == new:
+        return True
+    if old_name in TEXTS and new_name in TEXTS:
+        return not new_size or (bool(old_size) and new_size >= old_size)
+    if old_name in INTEGERS and new_name in INTEGERS:
+        return _holds_number(old_name, old_size, new_name, new_size)
+    return False
+
+
+def _holds_number(old: str, old_size: tuple[int, ...], new: str, new_size: tuple[int, ...]) -> bool:
+    if new != "numeric":
+        return old != "numeric" and INTEGERS.index(new) >= INTEGERS.index(old)
+    if not new_size:
+        return True
+    if old != "numeric" or not old_size:
+        return False
+    return new_size[1] >= old_size[1] and new_size[0] - new_size[1] >= old_size[0] - old_size[1]
+
+
+def _split(type_: str) -> tuple[str, tuple[int, ...]]:
+    """The name of a type and the numbers in its brackets, for the ones that are looked at here."""
+    match = re.fullmatch(r"([^(]+)(?:\(([\d,]+)\))?", type_)
+    if match is None:
+        return type_, ()
+    return match[1], tuple(map(int, match[2].split(","))) if match[2] else ()
