@@ -23,11 +23,13 @@ FROM python:3.13-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends postgresql-client-17 \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin trader
+ && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin trader \
+ && install --directory --owner=trader --group=trader --mode=700 /var/lib/my-trader/restore_points
 
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 BACKEND_BIND=0.0.0.0:8000
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 BACKEND_BIND=0.0.0.0:8000 \
+    RESTORE_POINTS=/var/lib/my-trader/restore_points
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8000

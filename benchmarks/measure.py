@@ -22,11 +22,15 @@ def interleaved(
     for _ in range(rounds):
         for name in order:
             before_each()
-            started = time.perf_counter()
-            candidates[name]()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(seconds_of(candidates[name]))
         order.reverse()
     return seconds
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def compared(seconds: Seconds, ours: str, peer: str) -> str:

@@ -15,12 +15,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, seconds_of
 from benchmarks.scratch import Scratch, create, drop, server
 from benchmarks.shop import begin, fill
 from config.wheel import client_programs
@@ -61,12 +60,6 @@ def main() -> None:
     )
     if rehearsal >= PROMISED * peer:
         sys.exit(f"Promised: under {PROMISED}.")
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 @contextmanager

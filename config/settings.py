@@ -97,6 +97,7 @@ MIGRATION_GUARD = {
     "RELEASE": env.str("RELEASE", ""),
     "REQUIRE_RECEIPTS": not IS_LOCAL,
     "CLIENT_PROGRAMS": client_programs(),
+    "RESTORE_POINTS": env.str("RESTORE_POINTS", "restore_points"),
 }
 
 # Users and their log-in

@@ -11,10 +11,12 @@ from django.db.migrations.loader import AmbiguityError
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from migration_guard.conf import GuardSettings
 from migration_guard.console import GuardedCommand
 from migration_guard.executor import GuardedExecutor, key_of
 from migration_guard.ledger import MigrationKey
 from migration_guard.news import record
+from migration_guard.restoring.points import Shelf
 from migration_guard.survey import Survey
 
 
@@ -68,6 +70,16 @@ class RollbackPlan:
                     reason = getattr(code, "__doc__", None) or type(migration).__doc__ or module.__doc__
                     told = f": {' '.join(reason.split())}" if reason else ", and no docstring says why."
                     yield f"{migration} cannot be undone ({operation.describe()}){told}"
+                    yield from self._points_of(migration)
+
+    def _points_of(self, migration: Migration) -> Iterator[str]:
+        """The restore point that leads back where the migration itself does not."""
+        database = self.executor.connection.settings_dict["NAME"]
+        if GuardSettings.load().restore_points is not None:
+            for point in Shelf(database).points():
+                if (point.manifest.app, point.manifest.migration) == key_of(migration):
+                    yield f"What it destroyed was kept: manage.py restore {point.name}"
+                    return
 
     def operations_there(self, migration: Migration) -> Sequence[Operation]:
         """Those that are in the database: all of them, or the first ones of a migration that broke off half-way."""
