@@ -13,9 +13,7 @@ from migration_guard.rehearsal.telling import (
     MEANINGS,
     Group,
     copied,
-    count,
     cut,
-    duration,
     effort,
     grouped,
     growth,
@@ -27,7 +25,6 @@ from migration_guard.rehearsal.telling import (
     printable,
     rewrites,
     rows_of,
-    size,
     untold_failures,
     verdicts,
     waited,
@@ -36,6 +33,7 @@ from migration_guard.rehearsal.telling import (
 )
 from migration_guard.rehearsal.timeline import TimeLine, timeline
 from migration_guard.rehearsal.verdict import ORDER
+from migration_guard.units import count, duration, size
 
 TEMPLATE = "page.html"
 # Of more migrations, these are told each by itself, and the others are rows of a table.

@@ -8,9 +8,7 @@ from migration_guard.rehearsal.results import Finding, MigrationResult, Rehearsa
 from migration_guard.rehearsal.telling import (
     MEANINGS,
     copied,
-    count,
     cut,
-    duration,
     effort,
     grouped,
     growth,
@@ -29,6 +27,7 @@ from migration_guard.rehearsal.telling import (
     wal,
     way_back,
 )
+from migration_guard.units import count, duration
 
 # Of more migrations, those of which nothing is to be told are counted only.
 MOST_MIGRATIONS = 20

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from migration_guard.rehearsal.holds import READS_AND_WRITES, WRITES, Hold, holds, released, strongest, worth_reading
 from migration_guard.rehearsal.measuring import MODES
 from migration_guard.rehearsal.results import MigrationResult, Stall, StatementResult, Wait
-from migration_guard.rehearsal.telling import count, duration, on_all_rows, one_line, waited
+from migration_guard.rehearsal.telling import on_all_rows, one_line, waited
+from migration_guard.units import count, duration
 
 MOST_STATEMENTS = 15
 MOST_TABLES = 8

@@ -8,6 +8,7 @@ from django.utils.timesince import timesince
 
 from migration_guard.applied import Say
 from migration_guard.restoring.points import RestorePoint, Shelf
+from migration_guard.units import size
 
 DIRECTIONS = {"apply": "before applying", "undo": "before undoing"}
 HELD = ("kind", "schema", "table", "column", "rows")
@@ -40,7 +41,7 @@ def as_lines(listed: Sequence[Listed], now: datetime) -> Iterator[str]:
             manifest = point.manifest
             age = timesince(manifest.taken_at, now, depth=1).replace("\xa0", " ")
             why = f"{DIRECTIONS.get(manifest.direction, manifest.direction)} {manifest.app}.{manifest.migration}"
-            yield f"    {point.bytes / 1e6:,.1f} MB, {age} old, {why if manifest.migration else 'as was asked for'}"
+            yield f"    {size(point.bytes)}, {age} old, {why if manifest.migration else 'as was asked for'}"
             yield from (f"    {part}: {part.rows:,}" for part in manifest.parts)
         yield from (f"    {problem}" for problem in problems)
 

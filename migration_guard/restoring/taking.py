@@ -20,6 +20,7 @@ from migration_guard.restoring.looking import Destroyed, Look, Table
 from migration_guard.restoring.points import Draft, Manifest, Part, RestorePoint, Shelf
 from migration_guard.restoring.tables import Name, key_of
 from migration_guard.runs import Run
+from migration_guard.units import count, size
 
 VERSION = "SHOW server_version"
 TABLES = """
@@ -213,6 +214,6 @@ class Taker:
     def tell(self, draft: Draft) -> None:
         """Say that the point is there, and delete those that it makes too many."""
         point = RestorePoint(draft.path, draft.manifest)
-        what = ", ".join(f"{part} ({part.rows:,} rows)" for part in point.manifest.parts)
-        self.say(f"Restore point {point.name}, {point.bytes / 1e6:,.1f} MB: {what}.")
+        what = ", ".join(f"{part} ({count(part.rows, 'row')})" for part in point.manifest.parts)
+        self.say(f"Restore point {point.name}, {size(point.bytes)}: {what}.")
         self.shelf.tidy(timezone.now(), self.say)

@@ -14,9 +14,9 @@ from migration_guard.rehearsal import page
 from migration_guard.rehearsal.page import as_html
 from migration_guard.rehearsal.reports import as_json, as_text
 from migration_guard.rehearsal.results import Finding, Lock, Rehearsal, Source, Stall, Verdict
-from migration_guard.rehearsal.telling import duration, size
 from migration_guard.rehearsal.timeline import timeline
 from migration_guard.review.findings import Severity
+from migration_guard.units import duration, size
 from tests.migration_guard.rehearsals import (
     HOSTILE,
     ORDERS,
