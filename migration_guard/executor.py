@@ -10,6 +10,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.operations import (
+    AddConstraint,
+    AddField,
+    AddIndex,
+    AlterModelManagers,
+    AlterModelOptions,
+    CreateModel,
+)
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from migration_guard.applied import Say
@@ -25,6 +34,8 @@ from migration_guard.turns import turn
 if TYPE_CHECKING:
     from migration_guard.stepwise import Stepwise
 
+# What only adds takes nothing away.
+ADDING = {AddConstraint, AddField, AddIndex, AlterModelManagers, AlterModelOptions, CreateModel}
 SCHEMA_OPERATIONS = {"django.db.migrations.operations.models", "django.db.migrations.operations.fields"}
 
 Plan = list[tuple[Migration, bool]]
@@ -155,7 +166,7 @@ class GuardedExecutor(MigrationExecutor):
             return after
 
         with self.running(migration, Action.APPLY) as run:
-            kept = self.keeping(run)
+            kept = self.keeping(run, migration.operations)
             after = kept.until_kept(lambda: self.patience.transaction(work, f"{migration}"))
         self._announced = following
         return after
@@ -193,7 +204,7 @@ class GuardedExecutor(MigrationExecutor):
             return after
 
         with self.running(migration, Action.UNDO, position=len(migration.operations)) as run:
-            kept = self.keeping(run)
+            kept = self.keeping(run, migration.operations)
             return kept.until_kept(lambda: self.patience.transaction(work, f"Undoing {migration}"))
 
     def take_restore_points(self, *, everything: bool, say: Say) -> None:
@@ -204,9 +215,10 @@ class GuardedExecutor(MigrationExecutor):
                 raise NoRestorePoint.because("MIGRATION_GUARD['RESTORE_POINTS'] is None")
             self.taker.keep_database()
 
-    def keeping(self, run: Run) -> Unkept:
-        """What keeps, beside one transaction of the run, the data that it destroys."""
-        return self.taker.beside(run) if self.taker else Unkept()
+    def keeping(self, run: Run, operations: Sequence[Operation]) -> Unkept:
+        """What keeps, beside one transaction of the run that has these operations, the data that it destroys."""
+        only_adds = run.action == Action.APPLY and all(type(operation) in ADDING for operation in operations)
+        return self.taker.beside(run) if self.taker and not only_adds else Unkept()
 
     def _stepwise(self, migration: Migration) -> "Stepwise":
         # Few migrations need what it imports, which takes longer than all the rest of the guard.

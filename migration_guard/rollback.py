@@ -63,23 +63,18 @@ class RollbackPlan:
     def irreversible(self) -> Iterator[str]:
         """Each operation that has no way back, with the reason that its docstring or its migration's gives."""
         for migration in self.migrations:
-            for operation in self.operations_there(migration):
-                if not operation.reversible:
-                    code = getattr(operation, "code", None)
-                    module = sys.modules[type(migration).__module__]
-                    reason = getattr(code, "__doc__", None) or type(migration).__doc__ or module.__doc__
-                    told = f": {' '.join(reason.split())}" if reason else ", and no docstring says why."
-                    yield f"{migration} cannot be undone ({operation.describe()}){told}"
-                    yield from self._points_of(migration)
+            without_way_back = [operation for operation in self.operations_there(migration) if not operation.reversible]
+            yield from (_why_not(migration, operation) for operation in without_way_back)
+            if without_way_back:
+                yield from self._point_of(migration)
 
-    def _points_of(self, migration: Migration) -> Iterator[str]:
-        """The restore point that leads back where the migration itself does not."""
-        database = self.executor.connection.settings_dict["NAME"]
-        if GuardSettings.load().restore_points is not None:
-            for point in Shelf(database).points():
-                if (point.manifest.app, point.manifest.migration) == key_of(migration):
-                    yield f"What it destroyed was kept: manage.py restore {point.name}"
-                    return
+    def _point_of(self, migration: Migration) -> Iterator[str]:
+        """The newest restore point that leads back where the migration itself does not."""
+        if GuardSettings.load().restore_points is None:
+            return
+        points = Shelf(self.executor.connection.settings_dict["NAME"]).points()
+        names = [point.name for point in points if (point.manifest.app, point.manifest.migration) == key_of(migration)]
+        yield from (f"What {migration} destroyed was kept: manage.py restore {name}" for name in names[:1])
 
     def operations_there(self, migration: Migration) -> Sequence[Operation]:
         """Those that are in the database: all of them, or the first ones of a migration that broke off half-way."""
@@ -159,6 +154,14 @@ class RollbackPlan:
                 returncode=2,
             )
         return key
+
+
+def _why_not(migration: Migration, operation: Operation) -> str:
+    code = getattr(operation, "code", None)
+    module = sys.modules[type(migration).__module__]
+    reason = getattr(code, "__doc__", None) or type(migration).__doc__ or module.__doc__
+    told = f": {' '.join(reason.split())}" if reason else ", and no docstring says why."
+    return f"{migration} cannot be undone ({operation.describe()}){told}"
 
 
 def undo(plan: RollbackPlan, command: GuardedCommand) -> None:

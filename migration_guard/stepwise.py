@@ -91,7 +91,7 @@ class Stepwise:
                 self._save(**progress)
 
         if step.may_be_transactional:
-            kept = self.executor.keeping(self.run)
+            kept = self.executor.keeping(self.run, [step.operation])
             try:
                 kept.until_kept(lambda: self.executor.patience.transaction(work, f"{self.migration}, {step}"))
             except DatabaseError as error:
