@@ -27,6 +27,7 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 ROOT_HOME = Path("/var/lib/my-trader")
 START_RETRY_SECONDS = 10.0
 DATABASE_EXISTS = "SELECT FROM pg_database WHERE datname = %s"
+ALTER_PASSWORD = sql.SQL("ALTER ROLE {user} PASSWORD {password}")
 CREATE_DATABASE = sql.SQL("CREATE DATABASE {database}")
 
 
@@ -116,6 +117,18 @@ class EmbeddedServer:
         if stopped.returncode and self.pid:
             raise ServerFailed(f"The embedded PostgreSQL does not stop:\n{stopped.stdout}")
 
+    def set_password(self) -> None:
+        """Give the owner the address's password, whichever it has: as who has the data, while nobody is connected."""
+        was_running = self.pid is not None
+        self.stop()
+        words = {"user": sql.Identifier(self.address.user), "password": sql.Literal(self.address.password)}
+        statement = ALTER_PASSWORD.format(**words).as_string(None)
+        done = self._run("postgres", "--single", "-D", self.data, "postgres", stdin=f"{statement}\n")
+        if done.returncode or "ERROR" in done.stdout:
+            raise ServerFailed(f"The password was not changed; PostgreSQL ended with code {done.returncode}.")
+        if was_running:
+            self.start()
+
     @property
     def programs(self) -> Path:
         """The folder of `postgres`, `pg_ctl` and `initdb` that this server runs from."""
@@ -177,14 +190,14 @@ class EmbeddedServer:
         except psycopg.OperationalError as error:
             raise ServerFailed(explain(error, str(self.address))) from error
 
-    def _run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def _run(self, program: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.programs / program, *arguments],
             user=self.user,
             group=pwd.getpwnam(self.user).pw_gid if self.user else None,
             extra_groups=[] if self.user else None,
             cwd=self.home,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -97,6 +97,7 @@ MIGRATION_GUARD = {
     "RELEASE": env.str("RELEASE", ""),
     "REQUIRE_RECEIPTS": not IS_LOCAL,
     "CLIENT_PROGRAMS": client_programs(),
+    "DOCTOR": ["config.diagnosis.check_server", "config.diagnosis.check_files", "config.diagnosis.check_backend"],
     "RESTORE_POINTS": env.str("RESTORE_POINTS", "restore_points"),
 }
 

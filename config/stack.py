@@ -94,7 +94,7 @@ class Stack:
     def _claim_port(self) -> None:
         """Refuse a port that somebody else has; an ending backend's may take a moment to become free."""
         deadline = time.monotonic() + FREE_PORT_WITHIN_SECONDS
-        while not _is_free(self.backend_port):
+        while not is_free(self.backend_port):
             if time.monotonic() > deadline:
                 raise CannotStart(
                     f"Port {self.backend_port} is taken by another program: stop that one, or set BACKEND_PORT."
@@ -138,7 +138,8 @@ class Stack:
         return 0
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on the port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):

@@ -3,13 +3,14 @@
 import subprocess
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from django.apps import apps
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 NUMBER = (int, float)
 # The folders that pip and the distributions install packages into, whichever interpreter they are of.
@@ -35,6 +36,8 @@ class GuardSettings:
     RESTORE_POINTS: str | None = "restore_points"
     RESTORE_POINTS_KEPT: int = 20
     RESTORE_POINTS_DAYS: int = 90
+    # Dotted paths of further checks of `doctor`.
+    DOCTOR: list[str] = field(default_factory=list)
 
     @classmethod
     def load(cls) -> Self:
@@ -119,11 +122,24 @@ def _wrong_names(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     folder = raw.get("RESTORE_POINTS", "restore_points")
     if folder is not None and not (isinstance(folder, str) and folder):
         yield "guard.E012", f"MIGRATION_GUARD['RESTORE_POINTS'] is {folder!r}.", "Name a folder, as text, or None."
+    yield from _wrong_checks(raw.get("DOCTOR", []))
     if not isinstance(raw.get("CLIENT_PROGRAMS", ""), str):
         found = raw["CLIENT_PROGRAMS"]
         yield "guard.E010", f"MIGRATION_GUARD['CLIENT_PROGRAMS'] is {found!r}.", "Name the folder of pg_dump, as text."
     if not isinstance(raw.get("RELEASE", ""), str):
         yield "guard.E006", f"MIGRATION_GUARD['RELEASE'] is {raw['RELEASE']!r}.", "Give a text, such as a commit."
+
+
+def _wrong_checks(paths: object) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(paths, list | tuple):
+        yield "guard.E011", f"MIGRATION_GUARD['DOCTOR'] is {paths!r}.", "List dotted paths of checks."
+        return
+    for path in paths:
+        try:
+            import_string(path)
+        except (ImportError, AttributeError, TypeError) as error:
+            hint = "Name a callable by its dotted path, as 'config.diagnosis.check_files'."
+            yield "guard.E011", f"MIGRATION_GUARD['DOCTOR'] names {path!r}, which cannot be imported: {error}.", hint
 
 
 def _package_folders() -> set[Path]:

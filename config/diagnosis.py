@@ -1,0 +1,189 @@
+"""What `doctor` looks at beside the guard's own checks: the server behind the address, the containers, their files."""
+
+import hashlib
+import json
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+
+from config.compose import Compose, Container, NoCompose, has_address
+from config.database import NOTHING_LISTENS, WRONG_PASSWORD, diagnose
+from config.postgres import EmbeddedServer, embedded_server
+from config.stack import is_free
+from migration_guard.doctor import Diagnosis, command, note, ok, problem, unknown
+
+MIGRATIONS = Path("trader", "migrations")
+# What the image has of the checkout; the migrations are mounted over it, and looked at by themselves.
+SOURCES = ("config", "migration_guard", "trader", "manage.py", "entrypoint.sh", "requirements/base.txt")
+START_COMPOSE = "docker compose up db -d --wait"
+BUILD = "docker compose up --build --wait"
+RESTART = "docker compose restart backend && docker compose up --wait"
+# Run in the container, without this project's settings.
+HASHES = """
+import hashlib, json, pathlib, sys
+print(json.dumps({
+    str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+    for name in sys.argv[1:] for path in [pathlib.Path(name), *sorted(pathlib.Path(name).rglob("*"))]
+    if path.is_file() and path.suffix in {".py", ".sh", ".txt", ".json", ".sql", ".html", ".css", ".js"}
+}))
+"""
+KINDS = {".py", ".sh", ".txt", ".json", ".sql", ".html", ".css", ".js"}
+MOST_NAMES = 3
+
+
+def check_server(_alias: str) -> Iterator[Diagnosis]:
+    """Which server has the address, and why it does not answer."""
+    server = embedded_server()
+    address = f"{server.address.host}:{server.address.port}"
+    if server.pid and server.port != server.address.port:
+        told = f"the embedded PostgreSQL runs on port {server.port}, and POSTGRES_PORT is {server.address.port}"
+        yield problem("server", told, f"{command('db', 'stop')} && {command('db', 'start')}")
+        return
+    try:
+        server.address.connect().close()
+    except psycopg.OperationalError as error:
+        yield _silence(error, server, address)
+        return
+    if server.pid:
+        yield ok("server", f"the one at {address} is the embedded PostgreSQL, process {server.pid}")
+    elif has_address(Compose(settings.BASE_DIR), server.address):
+        yield ok("server", f"the one at {address} is Compose's db")
+    else:
+        yield ok("server", f"the one at {address} is neither the embedded PostgreSQL nor Compose's db of this folder")
+
+
+def _silence(error: psycopg.OperationalError, server: EmbeddedServer, address: str) -> Diagnosis:
+    found = diagnose(error)
+    told = f"{address}: {found.cause}"
+    if found is WRONG_PASSWORD:
+        kept = "the server keeps the password that its data was made with, and .env has another"
+        return problem("server", f"{told}; {kept}", command("db", "password"))
+    if found is NOTHING_LISTENS:
+        return _start(told)
+    if "no PostgreSQL" in found.cause:
+        change = f"sed -i 's/^POSTGRES_PORT=.*/POSTGRES_PORT={_free_port(server.address.port)}/' .env"
+        return problem("server", told, f"{change} && {_start(told).mend}")
+    return problem("server", f"{told}: {' '.join(str(error).split())}. {found.remedy}")
+
+
+def _start(told: str) -> Diagnosis:
+    """By what the database was started with here, where that is known."""
+    try:
+        container = Compose(settings.BASE_DIR).container("db")
+    except NoCompose:
+        return problem("server", told, command("db", "start"))
+    if container is None:
+        return problem("server", f"{told}, neither Compose's db nor the embedded server runs", command("db", "start"))
+    state = f"runs and is published on {dict(container.ports)}" if container.is_running else f"is {container.state}"
+    return problem("server", f"{told}; Compose's db {state}", START_COMPOSE)
+
+
+def check_files(_alias: str) -> Iterator[Diagnosis]:
+    """Whether the container's user, who is nobody here, can read the migrations that are mounted."""
+    folder = settings.BASE_DIR / MIGRATIONS
+    closed = [path for path in (folder, *sorted(folder.rglob("*"))) if not _is_open(path)]
+    if closed:
+        names = _listed(path.relative_to(settings.BASE_DIR) for path in closed)
+        told = f"{names} cannot be read by every user, as a container's has to"
+        yield problem("files", told, f"chmod -R go+rX {shlex.quote(str(MIGRATIONS))} && {RESTART}")
+    else:
+        yield ok("files", f"every user can read {MIGRATIONS}")
+
+
+def _is_open(path: Path) -> bool:
+    mode = path.stat().st_mode
+    wanted = stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0)
+    return path.suffix == ".pyc" or path.name == "__pycache__" or mode & wanted == wanted
+
+
+def check_backend(_alias: str) -> Iterator[Diagnosis]:
+    """The backend: in a container, with the files that are here, or on this machine."""
+    compose = Compose(settings.BASE_DIR)
+    try:
+        container = compose.container("backend")
+    except NoCompose as error:
+        yield from _local_backend(f"; Compose was not looked at: {error}")
+        return
+    if container is None or not container.is_running:
+        yield from _local_backend("" if container is None else f"; Compose's is {container.state}")
+        return
+    yield from _container_backend(compose, container)
+
+
+def _local_backend(more: str) -> Iterator[Diagnosis]:
+    port = int(settings.BACKEND_PORT.partition("-")[0])
+    if _is_alive(port):
+        yield ok("backend", f"answers at http://localhost:{port}{more}")
+    elif is_free(port):
+        yield note("backend", f"none runs{more}", command("up"))
+    else:
+        change = f"sed -i '/^BACKEND_PORT=/d' .env && echo BACKEND_PORT={_free_port(port)} >> .env"
+        yield problem("backend", f"port {port} is taken by another program{more}", change)
+
+
+def _container_backend(compose: Compose, container: Container) -> Iterator[Diagnosis]:
+    if container.checkout and Path(container.checkout) != settings.BASE_DIR:
+        told = f"the containers of this project's name are those of {container.checkout}"
+        yield problem("backend", told, f"{BUILD} --force-recreate")
+        return
+    if container.health in {"healthy", ""}:
+        yield ok("backend", "Compose's is healthy")
+    else:
+        yield problem("backend", f"Compose's is {container.health}: docker compose logs backend says why", RESTART)
+    program = ("exec", "-T", "backend", "python", "-IS", "-c", HASHES, str(MIGRATIONS), *SOURCES)
+    try:
+        there = json.loads(compose.run(*program))
+    except NoCompose as error:
+        yield unknown("container", f"its files could not be looked at: {error}")
+        return
+    yield from compare(hashes(settings.BASE_DIR, (str(MIGRATIONS), *SOURCES)), there)
+
+
+def compare(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Files of this folder and of the container, by their hashes."""
+    differing = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+    migrations = [name for name in differing if Path(name).is_relative_to(MIGRATIONS)]
+    sources = [name for name in differing if name not in migrations]
+    if migrations:
+        yield problem("container", f"it has other migrations than this folder: {_listed(migrations)}", RESTART)
+    if sources:
+        yield problem("image", f"it is older than the sources: {_listed(sources)}", BUILD)
+    if not differing:
+        yield ok("container", f"it has the files that are here, {len(here)} compared")
+
+
+def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """As the container takes them."""
+    paths = (path for name in names for path in (folder / name, *(folder / name).rglob("*")))
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.is_file() and path.suffix in KINDS
+    }
+
+
+def _is_alive(port: int) -> bool:
+    """Whether this program serves there, ready or not."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _free_port(taken: int) -> int:
+    return next(port for port in range(taken + 1, 65536) if is_free(port))
+
+
+def _listed(names: Iterable[object]) -> str:
+    found = [str(name) for name in names]
+    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
+    return f"{', '.join(found[:MOST_NAMES])}{more}"

@@ -1,0 +1,50 @@
+"""One line of `doctor`, and the words that a check makes it with."""
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class State(StrEnum):
+    """A NOTE is worth knowing and nothing to mend; UNKNOWN could not be looked at."""
+
+    OK = "ok"
+    NOTE = "note"
+    PROBLEM = "problem"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a check found of its subject; `mend` is a command for the project's folder, or empty."""
+
+    subject: str
+    state: State
+    message: str
+    mend: str = ""
+
+
+def ok(subject: str, message: str) -> Diagnosis:
+    return Diagnosis(subject, State.OK, message)
+
+
+def note(subject: str, message: str, mend: str = "") -> Diagnosis:
+    return Diagnosis(subject, State.NOTE, message, mend)
+
+
+def problem(subject: str, message: str, mend: str = "") -> Diagnosis:
+    return Diagnosis(subject, State.PROBLEM, message, mend)
+
+
+def unknown(subject: str, message: str) -> Diagnosis:
+    return Diagnosis(subject, State.UNKNOWN, message)
+
+
+def command(*words: str) -> str:
+    """A command of the project, as it was called that runs now: by manage.py or django-admin, by uv or without."""
+    program = Path(sys.argv[0]).name
+    called = ["python", program] if program.endswith(".py") and program != "__main__.py" else ["django-admin"]
+    return shlex.join([*(["uv", "run"] if "UV_RUN_RECURSION_DEPTH" in os.environ else []), *called, *words])
