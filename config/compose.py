@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from psycopg import sql
 
 from config.postgres import ALTER_PASSWORD, LOCAL_HOSTS, Address
 
-ANSWER_WITHIN_SECONDS = 2.0
+ANSWER_WITHIN_SECONDS = 1.3
 WORKING_DIR = "com.docker.compose.project.working_dir"
 
 
@@ -24,7 +26,7 @@ class NoCompose(Exception):
 class Container:
     """A service's container: `state` is running, exited, ...; `health` is empty, healthy, unhealthy or starting."""
 
-    id: str
+    service: str
     state: str
     health: str
     ports: Mapping[int, int]
@@ -43,32 +45,39 @@ class Compose:
 
     def container(self, service: str) -> Container | None:
         """The first one of the service; None where there is none. Raises NoCompose."""
-        listed = self.run("ps", "--all", "--format", "json", service, may_fail=True)
-        found = [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
-        return _container(found[0]) if found else None
+        return next((container for container in self._containers if container.service == service), None)
 
-    def run(
-        self, *arguments: str, stdin: str = "", may_fail: bool = False, timeout: float = ANSWER_WITHIN_SECONDS
-    ) -> str:
-        """What `docker compose` prints. Raises NoCompose, also for a command that fails, unless it may."""
+    @cached_property
+    def _containers(self) -> list[Container]:
+        listed = self.run("ps", "--all", "--format", "json")
+        # Of one version a line each, of another one list.
+        values = [json.loads(line) for line in listed.splitlines() if line]
+        return [_container(each) for value in values for each in (value if isinstance(value, list) else [value])]
+
+    def run(self, *arguments: str, stdin: str = "", timeout: float = ANSWER_WITHIN_SECONDS) -> str:
+        """What `docker compose` prints. Raises NoCompose, also for a command that fails."""
         try:
-            done = subprocess.run(
+            program = subprocess.Popen(
                 ["docker", "compose", *arguments],
                 cwd=self.checkout,
                 env=os.environ | {"COMPOSE_ANSI": "never"},
-                input=stdin,
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
-                timeout=timeout,
-                check=False,
+                process_group=0,
             )
-        except FileNotFoundError as error:
+        except OSError as error:
             raise NoCompose("docker is not installed here") from error
+        try:
+            printed, errors = program.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as error:
+            # With the program that docker has started for it, which would keep the pipe open.
+            os.killpg(program.pid, signal.SIGKILL)
             raise NoCompose(f"docker does not answer within {timeout:g} s") from error
-        if done.returncode and ("daemon" in done.stderr or not may_fail):
-            raise NoCompose(f"docker compose {arguments[0]} fails: {' '.join(done.stderr.split())}")
-        return done.stdout
+        if program.returncode:
+            raise NoCompose(f"docker compose {arguments[0]} fails: {' '.join(errors.split())}")
+        return printed
 
 
 def has_address(compose: Compose, address: Address) -> bool:
@@ -97,4 +106,4 @@ def set_password(compose: Compose, address: Address) -> None:
 def _container(values: dict[str, Any]) -> Container:
     labels = dict(pair.partition("=")[::2] for pair in values.get("Labels", "").split(","))
     published = {port["TargetPort"]: port["PublishedPort"] for port in values.get("Publishers") or ()}
-    return Container(values["ID"], values["State"], values["Health"], published, labels.get(WORKING_DIR, ""))
+    return Container(values["Service"], values["State"], values["Health"], published, labels.get(WORKING_DIR, ""))

@@ -1,13 +1,16 @@
 """What `doctor` looks at beside the guard's own checks: the server behind the address, the containers, their files."""
 
 import hashlib
+import inspect
 import json
+import os
 import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+import psutil
 import psycopg
 from django.conf import settings
 
@@ -23,17 +26,8 @@ SOURCES = ("config", "migration_guard", "trader", "manage.py", "entrypoint.sh", 
 START_COMPOSE = "docker compose up db -d --wait"
 BUILD = "docker compose up --build --wait"
 RESTART = "docker compose restart backend && docker compose up --wait"
-# Run in the container, without this project's settings.
-HASHES = """
-import hashlib, json, pathlib, sys
-print(json.dumps({
-    str(path): hashlib.sha256(path.read_bytes()).hexdigest()
-    for name in sys.argv[1:] for path in [pathlib.Path(name), *sorted(pathlib.Path(name).rglob("*"))]
-    if path.is_file() and path.suffix in {".py", ".sh", ".txt", ".json", ".sql", ".html", ".css", ".js"}
-}))
-"""
-KINDS = {".py", ".sh", ".txt", ".json", ".sql", ".html", ".css", ".js"}
 MOST_NAMES = 3
+CONNECT_SECONDS = 2
 
 
 def check_server(_alias: str) -> Iterator[Diagnosis]:
@@ -45,7 +39,7 @@ def check_server(_alias: str) -> Iterator[Diagnosis]:
         yield problem("server", told, f"{command('db', 'stop')} && {command('db', 'start')}")
         return
     try:
-        server.address.connect().close()
+        server.address.connect(within=CONNECT_SECONDS).close()
     except psycopg.OperationalError as error:
         yield _silence(error, server, address)
         return
@@ -66,8 +60,11 @@ def _silence(error: psycopg.OperationalError, server: EmbeddedServer, address: s
     if found is NOTHING_LISTENS:
         return _start(told)
     if "no PostgreSQL" in found.cause:
-        change = f"sed -i 's/^POSTGRES_PORT=.*/POSTGRES_PORT={_free_port(server.address.port)}/' .env"
-        return problem("server", told, f"{change} && {_start(told).mend}")
+        return problem("server", told, f"{_set('POSTGRES_PORT', server.address.port)} && {_start(told).mend}")
+    if server.pid and psutil.Process(server.pid).status() == psutil.STATUS_STOPPED:
+        return problem(
+            "server", f"{told}: the embedded PostgreSQL, process {server.pid}, is held", f"kill -CONT {server.pid}"
+        )
     return problem("server", f"{told}: {' '.join(str(error).split())}. {found.remedy}")
 
 
@@ -120,10 +117,9 @@ def _local_backend(more: str) -> Iterator[Diagnosis]:
     if _is_alive(port):
         yield ok("backend", f"answers at http://localhost:{port}{more}")
     elif is_free(port):
-        yield note("backend", f"none runs{more}", command("up"))
+        yield note("backend", f"none runs{more}", BUILD if "Compose's" in more else command("up"))
     else:
-        change = f"sed -i '/^BACKEND_PORT=/d' .env && echo BACKEND_PORT={_free_port(port)} >> .env"
-        yield problem("backend", f"port {port} is taken by another program{more}", change)
+        yield problem("backend", f"port {port} is taken by another program{more}", _set("BACKEND_PORT", port))
 
 
 def _container_backend(compose: Compose, container: Container) -> Iterator[Diagnosis]:
@@ -135,13 +131,12 @@ def _container_backend(compose: Compose, container: Container) -> Iterator[Diagn
         yield ok("backend", "Compose's is healthy")
     else:
         yield problem("backend", f"Compose's is {container.health}: docker compose logs backend says why", RESTART)
-    program = ("exec", "-T", "backend", "python", "-IS", "-c", HASHES, str(MIGRATIONS), *SOURCES)
     try:
-        there = json.loads(compose.run(*program))
+        there = json.loads(compose.run("exec", "-T", "backend", "python", "-IS", "-c", IN_CONTAINER, *SOURCES))
     except NoCompose as error:
         yield unknown("container", f"its files could not be looked at: {error}")
         return
-    yield from compare(hashes(settings.BASE_DIR, (str(MIGRATIONS), *SOURCES)), there)
+    yield from compare(hashes(settings.BASE_DIR, SOURCES), there)
 
 
 def compare(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[Diagnosis]:
@@ -150,7 +145,9 @@ def compare(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[Diagn
     migrations = [name for name in differing if Path(name).is_relative_to(MIGRATIONS)]
     sources = [name for name in differing if name not in migrations]
     if migrations:
-        yield problem("container", f"it has other migrations than this folder: {_listed(migrations)}", RESTART)
+        # Outside local development they are in the image.
+        mend = RESTART if settings.IS_LOCAL and not sources else BUILD
+        yield problem("container", f"it has other migrations than this folder: {_listed(migrations)}", mend)
     if sources:
         yield problem("image", f"it is older than the sources: {_listed(sources)}", BUILD)
     if not differing:
@@ -158,13 +155,20 @@ def compare(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[Diagn
 
 
 def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """As the container takes them."""
-    paths = (path for name in names for path in (folder / name, *(folder / name).rglob("*")))
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path.is_file() and path.suffix in KINDS
-    }
+    """The files of these names, and of the folders of these names, each with its SHA-256."""
+    paths = [path for name in names for path in (folder / name, *(folder / name).rglob("*"))]
+    files = [path for path in paths if path.is_file() and path.suffix != ".pyc"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+# Run in the container, where this project's settings would take longer than all the rest.
+IN_CONTAINER = f"""
+import hashlib, json, sys
+from collections.abc import Iterable
+from pathlib import Path
+{inspect.getsource(hashes)}
+print(json.dumps(hashes(Path.cwd(), sys.argv[1:])))
+"""
 
 
 def _is_alive(port: int) -> bool:
@@ -179,8 +183,14 @@ def _is_alive(port: int) -> bool:
         connection.close()
 
 
-def _free_port(taken: int) -> int:
-    return next(port for port in range(taken + 1, 65536) if is_free(port))
+def _set(variable: str, taken: int) -> str:
+    """The command that gives a variable the next port that is free; the process environment wins over the file."""
+    line = f"{variable}={next(port for port in range(taken + 1, 65536) if is_free(port))}"
+    if variable in os.environ:
+        return f"export {line}"
+    if f"\n{variable}=" in (settings.BASE_DIR / ".env").read_text():
+        return f"perl -pi -e 's/^{variable}=.*/{line}/' .env"
+    return f"echo {line} >> .env"
 
 
 def _listed(names: Iterable[object]) -> str:

@@ -48,14 +48,14 @@ class Address:
     def __str__(self) -> str:
         return f"{self.host}:{self.port} (database {self.database}, user {self.user})"
 
-    def connect(self, database: str | None = None) -> psycopg.Connection:
+    def connect(self, database: str | None = None, *, within: int = 3) -> psycopg.Connection:
         return psycopg.connect(
             host=self.host,
             port=self.port,
             user=self.user,
             password=self.password,
             dbname=database or self.database,
-            connect_timeout=3,
+            connect_timeout=within,
             autocommit=True,
         )
 

@@ -1,5 +1,6 @@
 """The database: whether it answers, what this role may do in it, and what broken work has left."""
 
+import re
 from collections.abc import Iterator
 
 from django.apps import apps
@@ -83,7 +84,9 @@ def check_indexes(alias: str) -> Iterator[Diagnosis]:
     with looking(alias) as session:
         found = rows(session, INVALID)
     for index, table in found:
-        mend = command("dbshell", "--", "-c", f"REINDEX INDEX CONCURRENTLY {index}")
+        # A copy that REINDEX has left is not the index itself.
+        act = "DROP" if re.search(r"_cc(new|old)\d*\"?$", index) else "REINDEX"
+        mend = command("dbshell", "--", "-c", f"{act} INDEX CONCURRENTLY {index}", alias=alias)
         yield problem("indexes", f"{index} of {table} is INVALID: a build broke off, and no query uses it", mend)
     if not found:
         yield ok("indexes", "all are valid")
@@ -93,7 +96,7 @@ def check_constraints(alias: str) -> Iterator[Diagnosis]:
     with looking(alias) as session:
         found = rows(session, NOT_VALIDATED)
     for table, name in found:
-        mend = command("dbshell", "--", "-c", f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+        mend = command("dbshell", "--", "-c", f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", alias=alias)
         yield problem("constraints", f"{name} of {table} was never validated: older rows may break it", mend)
     if not found:
         yield ok("constraints", "all are validated")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from django.db import DEFAULT_DB_ALIAS
+
 
 class State(StrEnum):
     """A NOTE is worth knowing and nothing to mend; UNKNOWN could not be looked at."""
@@ -43,8 +45,11 @@ def unknown(subject: str, message: str) -> Diagnosis:
     return Diagnosis(subject, State.UNKNOWN, message)
 
 
-def command(*words: str) -> str:
-    """A command of the project, as it was called that runs now: by manage.py or django-admin, by uv or without."""
-    program = Path(sys.argv[0]).name
-    called = ["python", program] if program.endswith(".py") and program != "__main__.py" else ["django-admin"]
-    return shlex.join([*(["uv", "run"] if "UV_RUN_RECURSION_DEPTH" in os.environ else []), *called, *words])
+def command(*words: str, alias: str = DEFAULT_DB_ALIAS) -> str:
+    """A command of the project, called as this one was: by manage.py or django-admin, by uv or without."""
+    uv = ["uv", "run"] if "UV_RUN_RECURSION_DEPTH" in os.environ else []
+    is_script = sys.argv[0].endswith(".py") and Path(sys.argv[0]).name != "__main__.py"
+    called = [Path(sys.executable).name, sys.argv[0]] if is_script else ["django-admin"]
+    name, *rest = words
+    database = [] if alias == DEFAULT_DB_ALIAS else ["--database", alias]
+    return shlex.join([*uv, *called, name, *database, *rest])

@@ -1,8 +1,9 @@
 """All checks at once, each for so long and no longer, and their lines in the order of the checks."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
-from queue import Empty, Queue
+from dataclasses import replace
 
 from django.conf import settings
 from django.db import connections
@@ -11,37 +12,36 @@ from django.utils.module_loading import import_string
 from migration_guard.conf import GuardSettings
 from migration_guard.doctor.database import check_constraints, check_indexes, check_role, check_server
 from migration_guard.doctor.diagnosis import Diagnosis, State, unknown
-from migration_guard.doctor.migrations import check_applied, check_files, check_models
+from migration_guard.doctor.migrations import check_applied, check_files
 
 # Of a check, which is given the alias of the database.
 Check = Callable[[str], Iterable[Diagnosis]]
 LIMIT_SECONDS = 2.8
-ASKING = {
-    "migrations applied": check_applied,
+ASKING: dict[str, Check] = {
+    "migrations": check_applied,
     "role": check_role,
     "indexes": check_indexes,
     "constraints": check_constraints,
 }
-LOOKING = {"migration files": check_files, "models": check_models}
-SHORTEST_SECRET = 4
+SHORTEST_SECRET = 6
+# What a command may name, though a password is the same.
+NAMES = ("HOST", "NAME", "USER")
 
 
 def examine(alias: str) -> list[Diagnosis]:
     """The server first: where it does not answer, what has to ask it is not looked at."""
-    further = {path: _further(path) for path in GuardSettings.load().DOCTOR}
     first = _Running("database", check_server, alias)
-    rest = [_Running(name, check, alias) for name, check in (LOOKING | further).items()]
+    rest = [_Running("files", check_files, alias)]
+    rest += [_Running(path, _named(path), alias) for path in GuardSettings.load().DOCTOR]
     lines = first.lines()
-    if any(line.state != State.OK for line in lines):
-        lines += [unknown(name, "not looked at, as the database does not answer") for name in ASKING]
-    else:
+    if all(line.state == State.OK for line in lines):
         rest = [*(_Running(name, check, alias) for name, check in ASKING.items()), *rest]
-    for running in rest:
-        lines += running.lines()
-    return [_without_secrets(line) for line in lines]
+    else:
+        lines += [unknown(name, "not looked at, as the database does not answer") for name in ASKING]
+    return [_without_secrets(line) for line in [*lines, *(line for running in rest for line in running.lines())]]
 
 
-def _further(path: str) -> Check:
+def _named(path: str) -> Check:
     def check(alias: str) -> Iterable[Diagnosis]:
         found: Check = import_string(path)
         return found(alias)
@@ -54,32 +54,36 @@ class _Running:
 
     def __init__(self, name: str, check: Check, alias: str) -> None:
         self.name = name
-        self._result: Queue[list[Diagnosis]] = Queue()
+        self._found: list[Diagnosis] = []
+        self._ends_at = time.monotonic() + LIMIT_SECONDS
         self._thread = threading.Thread(target=self._run, args=(check, alias), daemon=True)
         self._thread.start()
 
     def _run(self, check: Check, alias: str) -> None:
         try:
-            self._result.put(list(check(alias)))
+            for line in check(alias):
+                self._found.append(line)
         # Whatever a check meets is one line, and the others are told all the same.
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            self._result.put([unknown(self.name, f"could not be looked at: {reason}")])
+            self._found.append(unknown(self.name, f"could not be looked at: {reason}"))
         finally:
             connections.close_all()
 
     def lines(self) -> list[Diagnosis]:
-        try:
-            return self._result.get(timeout=LIMIT_SECONDS)
-        except Empty:
-            return [unknown(self.name, f"took longer than {LIMIT_SECONDS:g} s")]
+        """What it has found until its time is over."""
+        self._thread.join(max(0.0, self._ends_at - time.monotonic()))
+        over = [unknown(self.name, f"took longer than {LIMIT_SECONDS:g} s")] if self._thread.is_alive() else []
+        return [*self._found, *over]
 
 
 def _without_secrets(line: Diagnosis) -> Diagnosis:
     """Nothing that a check quotes shows a password."""
-    passwords = [str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()]
-    message, mend = line.message, line.mend
-    for secret in (*passwords, settings.SECRET_KEY):
+    databases = settings.DATABASES.values()
+    names = {str(database.get(key)) for database in databases for key in NAMES}
+    secrets = {settings.SECRET_KEY, *(str(database.get("PASSWORD") or "") for database in databases)} - names
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
-            message, mend = message.replace(secret, "***"), mend.replace(secret, "***")
-    return Diagnosis(line.subject, line.state, message, mend)
+            message, mend = line.message.replace(secret, "***"), line.mend.replace(secret, "***")
+            line = replace(line, message=message, mend=mend)
+    return line

@@ -2,9 +2,12 @@
 
 import shlex
 from collections.abc import Iterable, Iterator
+from copy import copy
+from pathlib import Path
+from typing import Any
 
 from django.apps import apps
-from django.core.management.base import CommandError
+from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.exceptions import (
     BadMigrationError,
@@ -12,40 +15,53 @@ from django.db.migrations.exceptions import (
     InconsistentMigrationHistory,
     NodeNotFoundError,
 )
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 from django.db.migrations.state import ProjectState
 
-from migration_guard.doctor.diagnosis import Diagnosis, command, note, ok, problem
+from migration_guard.connections import rows
+from migration_guard.doctor.diagnosis import Diagnosis, State, command, note, ok, problem
 from migration_guard.doctor.session import looking
-from migration_guard.ledger import Ledger, MigrationKey, source_of
+from migration_guard.executor import GuardedExecutor
+from migration_guard.ledger import MigrationKey, source_of
+from migration_guard.patience import Patience
 from migration_guard.runs import Action, RunLedger
 from migration_guard.survey import Survey
+from migration_guard.turns import is_taken
 
 BROKEN_GRAPH = (BadMigrationError, CircularDependencyError, NodeNotFoundError)
 MOST_NAMES = 4
+IN_CONFLICT = "<<<<<<<"
+COLUMNS = """
+    SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p') AND relname = ANY (%s)
+        AND pg_table_is_visible(attrelid)
+"""
 
 
 def check_files(_alias: str) -> Iterator[Diagnosis]:
-    """That they form one line in each app."""
-    loader = _load()
-    if isinstance(loader, Diagnosis):
-        yield loader
+    """That they form one line in each app, and say what the models say, as `makemigrations --check` looks at it."""
+    try:
+        loader = MigrationLoader(None)
+    except BROKEN_GRAPH as error:
+        yield problem("files", f"the migrations do not fit together: {error}")
         return
-    for app, names in sorted(loader.detect_conflicts().items()):
-        if apps.is_installed("django_linear_migrations"):
-            mend = command("rebase_migration", app)
-        else:
-            mend = command("makemigrations", app, "--merge", "-n", "merge")
-        yield problem("migrations", f"{app} has two heads: {', '.join(sorted(names))}", mend)
+    conflicts = loader.detect_conflicts()
+    for app, names in sorted(conflicts.items()):
+        yield problem("files", f"{app} has two heads: {', '.join(sorted(names))}", _joining(app))
+    if not conflicts:
+        yield from _unwritten(loader)
 
 
-def check_models(_alias: str) -> Iterator[Diagnosis]:
-    """That they are what the migrations say, as `makemigrations --check` looks at it."""
-    loader = _load()
-    if isinstance(loader, Diagnosis) or loader.detect_conflicts():
-        return
+def _joining(app: str) -> str:
+    """In the middle of a merge, the one that is not on the main branch moves behind the other."""
+    newest = Path(apps.get_app_config(app).path, "migrations", "max_migration.txt")
+    if apps.is_installed("django_linear_migrations") and newest.exists() and IN_CONFLICT in newest.read_text():
+        return command("rebase_migration", app)
+    return command("makemigrations", app, "--merge", "--no-input", "-n", "merge_of_two_heads")
+
+
+def _unwritten(loader: MigrationLoader) -> Iterator[Diagnosis]:
     questioner = NonInteractiveMigrationQuestioner(specified_apps=None, dry_run=True)
     detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)
     changes = detector.changes(graph=loader.graph)
@@ -61,63 +77,115 @@ def check_applied(alias: str) -> Iterator[Diagnosis]:
     """What the database has of them."""
     with looking(alias) as session:
         try:
-            executor = MigrationExecutor(session)
+            patience = Patience(session, say=lambda text: None)
+            executor = GuardedExecutor(session, None, ledger=RunLedger(session), patience=patience)
             executor.loader.check_consistent_history(session)
         except InconsistentMigrationHistory as error:
-            yield problem("migrations", f"{error} What is recorded is not in order: see showmigrations")
+            yield problem("migrations", f"{error} showmigrations shows what is recorded.")
             return
         except BROKEN_GRAPH:
             # The files alone show it.
             return
-        found = list(_differences(executor, RunLedger(session)))
+        found = list(_Differences(executor, alias).found())
     yield from found
-    if not any(diagnosis.mend for diagnosis in found):
+    if not any(diagnosis.state == State.PROBLEM for diagnosis in found):
         yield ok("migrations", f"all {len(executor.loader.applied_migrations)} are applied, as they are on the disk")
 
 
-def _differences(executor: MigrationExecutor, ledger: RunLedger) -> Iterator[Diagnosis]:
-    survey = Survey(executor.loader, Ledger(ledger.connection))
-    partial = ledger.partial()
-    for key, run in partial.items():
-        told = f"{_name(key)} broke off: {run.position} of its {run.operations} operations are in the database"
-        yield problem("migrations", told, command("migrate"))
-    yield from _pending(executor, partial)
-    for app, name in survey.unknown:
-        told = (
-            f"{app}.{name} is applied and has no file: bring it back and roll it back, or, where it is gone for good:"
-        )
-        yield problem("migrations", told, command("migrate", app, "--prune"))
-    for app, name in survey.edited:
-        told = f"{app}.{name} was edited after it was applied: take the edit back, or, where it changes nothing:"
-        mend = command("migrate", "--accept-edited", app, name, "--reason", "it changes nothing in the database")
-        yield problem("migrations", told, mend)
-    for key, old in survey.renamed.items():
-        if source := source_of(survey.on_disk[key]):
-            mend = shlex.join(["mv", str(source.path), str(source.path.with_stem(old[1]))])
-            yield problem("migrations", f"{_name(key)} was renamed after it was applied as {old[1]}", mend)
-    faked = [key for key, known in survey.known.items() if known.action == Action.FAKE_APPLY]
-    if faked:
-        told = f"recorded without being run: {_listed(map(_name, faked))}; whether the schema has it, drift says"
-        yield note("migrations", told, command("drift"))
+class _Differences:
+    """Between the database, its ledger and the files."""
+
+    def __init__(self, executor: GuardedExecutor, alias: str) -> None:
+        self.executor = executor
+        self.loader = executor.loader
+        self.alias = alias
+        self.survey = Survey(executor.loader, executor.ledger)
+
+    def found(self) -> Iterator[Diagnosis]:
+        if is_taken(self.executor.connection):
+            yield note("migrations", "they are being applied at this moment: what follows may be over soon")
+        for key, run in self.executor.partial.items():
+            told = f"{_name(key)} broke off: {run.position} of its {run.operations} operations are in the database"
+            yield problem("migrations", told, self._migrate())
+        yield from self._pending()
+        yield from self._without_file()
+        yield from self._edited()
+        yield from self._faked()
+
+    def _pending(self) -> Iterator[Diagnosis]:
+        plan = self.executor.migration_plan(self.loader.graph.leaf_nodes())
+        pending = [migration for migration, _ in plan if _key(migration) not in self.executor.partial]
+        if not pending:
+            return
+        first = pending[0]
+        if self._is_there(first):
+            told = f"{first} is to be applied, and what it makes is there already: recorded it was not"
+            yield problem("migrations", told, self._migrate("--fake", *_key(first)))
+        else:
+            told = f"{len(pending)} to be applied: {_listed(map(str, pending))}"
+            yield problem("migrations", told, self._migrate())
+
+    def _is_there(self, migration: Migration) -> bool:
+        """Whether its tables and columns are there, by the question that --fake-initial asks."""
+        asked: Any = copy(migration)
+        asked.initial = True
+        return bool(self.executor.detect_soft_applied(self.executor.applied_state(), asked)[0])
+
+    def _without_file(self) -> Iterator[Diagnosis]:
+        adopted = self.survey.to_adopt.keys() - self.survey.on_disk.keys() - self._replaced()
+        missing = sorted({*self.survey.unknown, *adopted})
+        for app in sorted({app for app, _ in missing} & set(self.loader.migrated_apps)):
+            names = _listed(_name(key) for key in missing if key[0] == app)
+            told = f"{names}: applied, and without a file. Bring it back, or, where it is gone for good:"
+            yield problem("migrations", told, self._migrate(app, "--prune"))
+
+    def _replaced(self) -> set[MigrationKey]:
+        squashed = {key for squash in self.loader.replacements.values() for key in squash.replaces}
+        return squashed | self.executor.ledger.replaced()
+
+    def _edited(self) -> Iterator[Diagnosis]:
+        for app, name in self.survey.edited:
+            told = f"{app}.{name} was edited after it was applied. Take the edit back, or, where it changes nothing:"
+            reason = "it changes nothing in the database"
+            yield problem("migrations", told, self._migrate("--accept-edited", app, name, "--reason", reason))
+        for key, old in self.survey.renamed.items():
+            if source := source_of(self.survey.on_disk[key]):
+                mend = shlex.join(["mv", str(source.path), str(source.path.with_stem(old[1]))])
+                yield problem("migrations", f"{_name(key)} was renamed after it was applied as {old[1]}", mend)
+
+    def _faked(self) -> Iterator[Diagnosis]:
+        faked = [key for key, known in self.survey.known.items() if known.action == Action.FAKE_APPLY]
+        for app in sorted({app for app, _ in faked}):
+            names = [key for key in faked if key[0] == app]
+            told = f"{_listed(map(_name, names))}: recorded without being run"
+            if lacking := self._lacking(app):
+                before = self._before(min(names, key=lambda key: key[1]))
+                mend = f"{self._migrate('--fake', app, before)} && {self._migrate()}"
+                yield problem("migrations", f"{told}, and the database lacks {_listed(lacking)}", mend)
+            else:
+                yield note(
+                    "migrations", f"{told}; drift says whether the schema has it", command("drift", alias=self.alias)
+                )
+
+    def _lacking(self, app: str) -> list[str]:
+        """Columns that the applied migrations of the app make and that are not there."""
+        models = [model for model in self.executor.applied_state().apps.get_models() if model._meta.app_label == app]
+        managed = [model._meta for model in models if model._meta.can_migrate(self.executor.connection)]
+        expected = {(meta.db_table, str(field.column)) for meta in managed for field in meta.local_concrete_fields}
+        there = set(rows(self.executor.connection, COLUMNS, [[meta.db_table for meta in managed]]))
+        return sorted(".".join(pair) for pair in expected - there)
+
+    def _before(self, key: MigrationKey) -> str:
+        """The migration of the app that is to stay."""
+        earlier = [name for app, name in self.loader.graph.forwards_plan(key) if app == key[0]][:-1]
+        return earlier[-1] if earlier else "zero"
+
+    def _migrate(self, *arguments: str) -> str:
+        return command("migrate", *arguments, alias=self.alias)
 
 
-def _pending(executor: MigrationExecutor, partial: Iterable[MigrationKey]) -> Iterator[Diagnosis]:
-    try:
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except CommandError as error:
-        yield problem("migrations", str(error))
-        return
-    pending = [key for migration, _ in plan if (key := (migration.app_label, migration.name)) not in set(partial)]
-    if pending:
-        yield problem("migrations", f"{len(pending)} to be applied: {_listed(map(_name, pending))}", command("migrate"))
-
-
-def _load() -> MigrationLoader | Diagnosis:
-    """Without the database; a problem where the files cannot be read."""
-    try:
-        return MigrationLoader(None)
-    except BROKEN_GRAPH as error:
-        return problem("migrations", f"the files do not fit together: {error}")
+def _key(migration: Migration) -> MigrationKey:
+    return migration.app_label, migration.name
 
 
 def _name(key: MigrationKey) -> str:

@@ -3,23 +3,36 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from migration_guard.connections import another_session
+from migration_guard.conf import GuardSettings
+from migration_guard.connections import execute
 
 CONNECT_SECONDS = 2
-LIMITS = "-c default_transaction_read_only=on -c statement_timeout=2000 -c lock_timeout=500"
+LIMITS = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = 2000; SET LOCAL lock_timeout = 500"
 
 
 @contextmanager
 def looking(alias: str) -> Iterator[BaseDatabaseWrapper]:
-    """Nobody waits for what is asked here, and it waits for nobody longer than it may."""
-    session = another_session(connections[alias], "doctor")
-    options = session.settings_dict["OPTIONS"]
-    options |= {"connect_timeout": CONNECT_SECONDS, "options": f"{options.get('options', '')} {LIMITS}".strip()}
+    """Put in place of the thread's own for the block. Nobody waits for what is asked, and it hardly waits for others.
+
+    The limits are those of its one transaction: a proxy refuses some of them when a connection is made.
+    """
+    direct = GuardSettings.load().DIRECT_DATABASE if alias == DEFAULT_DB_ALIAS else None
+    usual = connections[alias]
+    session = connections[direct or alias].copy(alias)
+    session.settings_dict["OPTIONS"].pop("pool", None)
+    session.settings_dict["OPTIONS"] |= {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "migration_guard doctor",
+    }
+    connections[alias] = session
     try:
-        session.ensure_connection()
-        yield session
+        with transaction.atomic(using=alias):
+            execute(session, LIMITS)
+            yield session
+            transaction.set_rollback(True, using=alias)
     finally:
         session.close()
+        connections[alias] = usual

@@ -60,6 +60,8 @@ class Command(BaseCommand):
         self.stdout.write(f"The embedded PostgreSQL runs: process {server.pid}, port {server.port}, {server.data}.")
 
     def password(self, server: EmbeddedServer) -> None:
+        if pid := PidFile(server.home / "up.pid").read():
+            raise CommandError(f"`up`, process {pid}, works with the server: end that one with Ctrl-C.", returncode=2)
         if server.pid is not None:
             server.set_password()
         else:

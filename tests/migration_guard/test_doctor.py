@@ -1,0 +1,289 @@
+"""`doctor` says what is wrong, and the command that it prints mends it."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from config.wheel import client_programs
+from tests.migration_guard.stranger import EDITED, INITIAL, Stranger
+
+ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
+ADD_W = "migrations.AddField('Item', 'w', models.IntegerField(null=True))"
+MODELS_WITH_V = """
+from django.db import models
+
+class Item(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=40)
+    v = models.IntegerField(null=True)
+"""
+V = "    v = models.IntegerField(null=True)\n"
+HANGS = "import time\n\ndef check(alias):\n    time.sleep(60)\n    return []\n"
+RAISES = "from django.conf import settings\n\ndef check(alias):\n    raise OSError(settings.SECRET_KEY)\n"
+WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del), count(*) FROM pg_stat_user_tables"
+PASSWORD = "a-password-of-a-reader"
+LIMIT_SECONDS = 3.0
+
+Line = dict[str, str]
+
+
+@pytest.fixture
+def applied(shop: Stranger) -> Stranger:
+    """With a second column, and all of it applied."""
+    # dbshell wants a psql.
+    shop.env["PATH"] = f"{client_programs()}{os.pathsep}{shop.environment['PATH']}"
+    shop.operations("0002_v", ADD_V)
+    shop.write("shop/models.py", MODELS_WITH_V)
+    succeed(shop, "migrate")
+    return shop
+
+
+def succeed(project: Stranger, *arguments: str) -> None:
+    done = project.manage(*arguments)
+    assert done.returncode == 0, done.stdout
+
+
+def doctor(project: Stranger, *, code: int = 0) -> list[Line]:
+    done = project.manage("doctor", "--json")
+    assert done.returncode == code, done.stdout
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["verdict"] == {0: "ok", 1: "problem", 2: "unknown"}[code]
+    lines: list[Line] = report["lines"]
+    return lines
+
+
+def problems(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if line["state"] == "problem"]
+
+
+def mend(project: Stranger, line: Line) -> None:
+    done = project.run("sh", "-c", line["mend"])
+    assert done.returncode == 0, f"{line['mend']}: {done.stdout}"
+
+
+def has_pending(project: Stranger) -> None:
+    project.operations("0003_w", ADD_W)
+    project.write("shop/models.py", MODELS_WITH_V + "    w = models.IntegerField(null=True)\n")
+
+
+def has_two_heads(project: Stranger) -> None:
+    project.operations("0003_a", "migrations.RunSQL('SELECT 1', 'SELECT 1')")
+    project.operations("0003_b", "migrations.RunSQL('SELECT 2', 'SELECT 2')", after="0002_v")
+    (project.path / "shop/migrations/0003_a.py").touch()
+    text = (project.path / "shop/migrations/0003_b.py").read_text()
+    assert "0002_v" in text
+
+
+def lacks_a_file(project: Stranger) -> None:
+    (project.path / "shop/migrations/0002_v.py").unlink()
+    project.write("shop/models.py", MODELS_WITH_V.replace(V, ""))
+
+
+def was_edited(project: Stranger) -> None:
+    project.migration("0001_initial", EDITED)
+    project.write("shop/models.py", MODELS_WITH_V.replace("40", "50"))
+
+
+def was_renamed(project: Stranger) -> None:
+    (project.path / "shop/migrations/0002_v.py").rename(project.path / "shop/migrations/0002_new_name.py")
+
+
+def has_a_changed_model(project: Stranger) -> None:
+    project.write("shop/models.py", MODELS_WITH_V + "    w = models.IntegerField(null=True)\n")
+
+
+def broke_off(project: Stranger) -> None:
+    project.write("shop/models.py", MODELS_WITH_V + "    w = models.IntegerField(null=True)\n")
+    project.operations("0003_w", ADD_W, "migrations.RunSQL('SELECT 1 / 0')", atomic=False)
+    assert project.manage("migrate").returncode != 0
+    project.operations("0003_w", ADD_W, "migrations.RunSQL('SELECT 1 / 1')", atomic=False)
+
+
+def was_faked(project: Stranger) -> None:
+    has_pending(project)
+    succeed(project, "migrate", "--fake")
+
+
+def is_there_unrecorded(project: Stranger) -> None:
+    has_pending(project)
+    project.sql("ALTER TABLE shop_item ADD COLUMN w integer")
+
+
+def has_an_invalid_index(project: Stranger) -> None:
+    project.sql('CREATE INDEX "Odd one" ON shop_item (name)')
+    project.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"Odd one\"'::regclass")
+
+
+def has_a_left_copy_of_an_index(project: Stranger) -> None:
+    project.sql("CREATE INDEX item_name_ccnew ON shop_item (name)")
+    project.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'item_name_ccnew'::regclass")
+
+
+def has_a_constraint_not_validated(project: Stranger) -> None:
+    project.sql('ALTER TABLE shop_item ADD CONSTRAINT "v is small" CHECK (v < 10) NOT VALID')
+
+
+SCENARIOS: list[tuple[Callable[[Stranger], None], str]] = [
+    (has_pending, "1 to be applied: shop.0003_w"),
+    (has_two_heads, "shop has two heads: 0003_a, 0003_b"),
+    (lacks_a_file, "shop.0002_v: applied, and without a file"),
+    (was_edited, "shop.0001_initial was edited after it was applied"),
+    (was_renamed, "shop.0002_new_name was renamed after it was applied as 0002_v"),
+    (has_a_changed_model, "shop has changes without a migration: Add field w to item"),
+    (broke_off, "shop.0003_w broke off: 1 of its 2 operations are in the database"),
+    (was_faked, "recorded without being run, and the database lacks shop_item.w"),
+    (is_there_unrecorded, "shop.0003_w is to be applied, and what it makes is there already"),
+    (has_an_invalid_index, 'public."Odd one" of shop_item is INVALID'),
+    (has_a_left_copy_of_an_index, "public.item_name_ccnew of shop_item is INVALID"),
+    (has_a_constraint_not_validated, '"v is small" of public.shop_item was never validated'),
+]
+
+
+def test_healthy_project(applied: Stranger) -> None:
+    lines = doctor(applied)
+
+    assert {line["state"] for line in lines} == {"ok"}
+    assert [line["subject"] for line in lines] == [
+        "database",
+        "migrations",
+        "role",
+        "indexes",
+        "constraints",
+        "models",
+    ]
+    assert applied.manage("doctor").stdout.count("ok  ") == len(lines)
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize(("damage", "told"), SCENARIOS, ids=[damage.__name__ for damage, _ in SCENARIOS])
+def test_problem_is_told_and_mended_by_the_printed_command(
+    applied: Stranger, damage: Callable[[Stranger], None], told: str
+) -> None:
+    damage(applied)
+
+    (line,) = [line for line in problems(doctor(applied, code=1)) if told in line["message"]]
+    mend(applied, line)
+
+    # What a command writes is then to be applied.
+    for left in problems(doctor(applied, code=applied.manage("doctor").returncode)):
+        assert "to be applied" in left["message"]
+        mend(applied, left)
+    assert problems(doctor(applied)) == []
+
+
+def test_faked_one_whose_columns_are_there_is_a_note(applied: Stranger) -> None:
+    is_there_unrecorded(applied)
+    succeed(applied, "migrate", "--fake")
+
+    (line,) = [line for line in doctor(applied) if line["state"] == "note"]
+
+    assert "shop.0003_w: recorded without being run; drift says whether the schema has it" in line["message"]
+    mend(applied, line)
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def broken(:\n", "SyntaxError"),
+        ("import nowhere_to_be_found\n", "ModuleNotFoundError"),
+        ("x = 1\n", "has no Migration class"),
+        (INITIAL.replace("dependencies = []", "dependencies = [('shop', '0099_nothing')]"), "0099_nothing"),
+    ],
+    ids=["syntax", "import", "no migration", "no parent"],
+)
+def test_file_that_cannot_be_read_is_a_line(applied: Stranger, text: str, told: str) -> None:
+    applied.migration("0003_broken", text)
+
+    done = applied.manage("doctor")
+
+    assert done.returncode in {1, 2}
+    assert told in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "ok       indexes" in done.stdout
+
+
+@pytest.mark.endurance
+def test_role_that_may_not_change_the_schema_is_told(applied: Stranger) -> None:
+    role = f"reader_{applied.env['POSTGRES_DB'][-8:]}"
+    applied.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
+    applied.sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    applied.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    reader = Stranger(applied.path, applied.env | {"POSTGRES_USER": role, "POSTGRES_PASSWORD": PASSWORD})
+
+    told = [line["message"] for line in problems(doctor(reader, code=1))]
+
+    assert any("GRANT CREATE ON SCHEMA" in message for message in told)
+    assert any("may not change shop_item, owned by postgres" in message for message in told)
+    applied.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_everything_at_once_still_prints_every_line_in_time_and_no_secret(applied: Stranger) -> None:
+    applied.write("slow.py", HANGS)
+    applied.write("raising.py", RAISES)
+    applied.configure("MIGRATION_GUARD = {'DOCTOR': ['slow.check', 'raising.check', 'absent.check']}")
+    applied.configure("DATABASES['default']['PASSWORD'] = 'not-the-one-of-the-server'")
+    has_a_changed_model(applied)
+
+    began = time.monotonic()
+    done = applied.manage("doctor")
+    took = time.monotonic() - began
+
+    assert done.returncode == 1, done.stdout
+    assert took < LIMIT_SECONDS + 3 * LIMIT_SECONDS
+    for told in (
+        "does not answer",
+        "migrations: not looked at",
+        "role: not looked at",
+        "shop has changes without a migration",
+        "slow.check: took longer than 2.8 s",
+        "raising.check: could not be looked at: OSError",
+        "absent.check: could not be looked at: ModuleNotFoundError",
+    ):
+        assert told in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "not-the-one-of-the-server" not in done.stdout
+    assert "a-key-for-tests" not in done.stdout
+
+
+@pytest.mark.endurance
+def test_table_that_is_locked_does_not_hold_it(applied: Stranger) -> None:
+    with applied.connect() as other:
+        other.execute("BEGIN; LOCK TABLE shop_item, django_migrations IN ACCESS EXCLUSIVE MODE")
+
+        lines = doctor(applied, code=2)
+
+        (blocked,) = [line for line in lines if line["state"] == "unknown"]
+        assert "lock timeout" in blocked["message"]
+
+
+@pytest.mark.endurance
+def test_nothing_is_written(applied: Stranger) -> None:
+    doctor(applied)
+    before = applied.sql(WRITTEN)
+
+    doctor(applied)
+
+    assert applied.sql(WRITTEN) == before
+
+
+def test_database_that_was_never_migrated(shop: Stranger) -> None:
+    shop.write("shop/models.py", MODELS_WITH_V.replace(V, ""))
+
+    lines = doctor(shop, code=1)
+
+    assert [line["message"] for line in problems(lines)] == ["1 to be applied: shop.0001_initial"]
+    assert shop.sql("SELECT to_regclass('django_migrations'), to_regclass('migration_guard_run')") == [(None, None)]
+
+
+def test_database_of_another_vendor_is_refused(shop: Stranger) -> None:
+    shop.configure("DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': ':memory:'}}")
+
+    done = shop.manage("doctor")
+
+    assert done.returncode == 2
+    assert "the guard knows PostgreSQL only" in done.stdout
