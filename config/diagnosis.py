@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 import os
-import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
@@ -25,6 +24,7 @@ MIGRATIONS = Path("trader", "migrations")
 SOURCES = ("config", "migration_guard", "trader", "manage.py", "entrypoint.sh", "requirements/base.txt")
 START_COMPOSE = "docker compose up db -d --wait"
 BUILD = "docker compose up --build --wait"
+RECREATE = f"{BUILD} --force-recreate backend"
 RESTART = "docker compose restart backend && docker compose up --wait"
 MOST_NAMES = 3
 CONNECT_SECONDS = 2
@@ -87,7 +87,7 @@ def check_files(_alias: str) -> Iterator[Diagnosis]:
     if closed:
         names = _listed(path.relative_to(settings.BASE_DIR) for path in closed)
         told = f"{names} cannot be read by every user, as a container's has to"
-        yield problem("files", told, f"chmod -R go+rX {shlex.quote(str(MIGRATIONS))} && {RESTART}")
+        yield problem("files", told, f"chmod -R go+rX {MIGRATIONS}")
     else:
         yield ok("files", f"every user can read {MIGRATIONS}")
 
@@ -125,12 +125,12 @@ def _local_backend(more: str) -> Iterator[Diagnosis]:
 def _container_backend(compose: Compose, container: Container) -> Iterator[Diagnosis]:
     if container.checkout and Path(container.checkout) != settings.BASE_DIR:
         told = f"the containers of this project's name are those of {container.checkout}"
-        yield problem("backend", told, f"{BUILD} --force-recreate")
+        yield problem("backend", told, RECREATE)
         return
     if container.health in {"healthy", ""}:
         yield ok("backend", "Compose's is healthy")
     else:
-        yield problem("backend", f"Compose's is {container.health}: docker compose logs backend says why", RESTART)
+        yield problem("backend", f"Compose's is {container.health}: docker compose logs backend says why", RECREATE)
     try:
         there = json.loads(compose.run("exec", "-T", "backend", "python", "-IS", "-c", IN_CONTAINER, *SOURCES))
     except NoCompose as error:
