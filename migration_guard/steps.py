@@ -51,7 +51,7 @@ class Step:
     @property
     def is_code(self) -> bool:
         """Whether nobody but its author knows what it does to which rows."""
-        return isinstance(self.operation, RunPython) or not _is_of_django(self.operation)
+        return isinstance(self.operation, RunPython | RunSQLOnce) or not _is_of_django(self.operation)
 
     def tables_of_app(self) -> list[str]:
         models = self.before.apps.get_models()

@@ -1,7 +1,13 @@
-"""Archives of pg_dump: made in a snapshot, and proven by reading them to their end and counting their rows."""
+"""Archives of pg_dump: made in a snapshot, and proven by reading them to their end.
+
+An archive has as many rows of each table as the snapshot, and makes what a script of the same snapshot makes: a byte
+that is wrong among the rows is found by their compression, one in a definition by nothing else.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -11,64 +17,25 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable
 
 from migration_guard.conf import GuardSettings
-from migration_guard.programs import Program, ProgramFailed, client_program
-from migration_guard.restoring.files import as_kept
+from migration_guard.programs import NoProgram, Program, ProgramFailed, client_program
+from migration_guard.restoring.files import Digesting, encoding_of, plainly
 from migration_guard.restoring.points import KeptFile, NoRestorePoint
 from migration_guard.restoring.tables import snapshot
 
-DUMP = ("--format=custom", "--strict-names", "--no-publications", "--no-subscriptions")
+ARCHIVE = ("--format=custom",)
+SCRIPT = ("--format=plain", "--no-owner", "--section=pre-data", "--section=post-data")
+OPTIONS = ("--strict-names", "--no-publications", "--no-subscriptions")
 EXPORT = "SELECT pg_export_snapshot()"
 COUNT = SQL("SELECT count(*) FROM ONLY {table}")
-# What a script is read by: where the rows of a table begin and end.
+# What a script is read by: what each entry is, and where the rows of a table begin and end.
+ENTRY = re.compile(rb"-- (?:(?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: .*|PostgreSQL database dump complete)\n")
 COPY_FROM = re.compile(rb"COPY (.+) \((.+)\) FROM stdin;\n")
 END = b"\\.\n"
 # What psql obeys and a server does not, and settings that would outlast the transaction: names have their schema.
 FOR_PSQL = re.compile(rb"\\(?:un)?restrict .*\n|SET \w+ = .*;\n|SELECT pg_catalog\.set_config\('search_path', .*;\n")
+# How far a sequence is, and large objects: they are among the rows.
+DATA = {"SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA"}
 PIECE_BYTES = 1 << 20
-
-
-def dump(connection: BaseDatabaseWrapper, path: Path, tables: Sequence[str], *, of_all: bool = False) -> KeptFile:
-    """An archive of these tables, or with `of_all` of everything, that has as many rows of each as its snapshot.
-
-    Names are quoted, with their schema. Raises NoRestorePoint for one that is not whole.
-    """
-    with snapshot(connection) as session:
-        ((name,),) = session.execute(EXPORT).fetchall()
-        counts = {table: session.execute(COUNT.format(table=SQL(table))).fetchall()[0][0] for table in tables}
-        options = [
-            f"--snapshot={name}",
-            f"--file={path}",
-            *(() if of_all else map("--table={}".format, tables)),
-        ]
-        try:
-            _run(connection, options)
-            path.chmod(0o600)
-            found = count_rows(path)
-        except (ProgramFailed, OSError) as error:
-            raise NoRestorePoint.because(str(error)) from error
-    for table, count in counts.items():
-        if found.get(table, 0) != count:
-            raise NoRestorePoint.because(
-                f"{path.name} has {found.get(table, 0)} rows of {table}, which has {count}; look after pg_dump"
-            )
-    return as_kept(path, sum(found.values()))
-
-
-def _run(connection: BaseDatabaseWrapper, options: Sequence[str]) -> None:
-    major = int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
-    wait = f"--lock-wait-timeout={round(GuardSettings.load().LOCK_TIMEOUT * 1000)}"
-    command = [client_program("pg_dump", server_major=major), *DUMP, wait, *options]
-    program = Program(command, connection, purpose="restore point")
-    try:
-        program.finish()
-    finally:
-        program.end()
-
-
-def count_rows(path: Path) -> dict[str, int]:
-    """Read an archive to its end: how many rows it has, by table. Raises ProgramFailed where it cannot be read."""
-    found = (block for block in blocks(path) if isinstance(block, RowsOf))
-    return {block.table: sum(1 for _ in block.rows) for block in found}
 
 
 class RowsOf(NamedTuple):
@@ -79,33 +46,108 @@ class RowsOf(NamedTuple):
     rows: Iterator[bytes]
 
 
-def blocks(path: Path, *options: str) -> Iterator[bytes | RowsOf]:
-    """The archive as pg_restore tells it: statements, and between them the rows of tables. Raises ProgramFailed."""
-    lines = _script(path, *options)
-    statements = bytearray()
+class Statements(NamedTuple):
+    """One entry of an archive, as "TABLE" or "FK CONSTRAINT"."""
+
+    type: str
+    text: bytes
+
+
+def dump(connection: BaseDatabaseWrapper, path: Path, tables: Sequence[str], *, of_all: bool = False) -> KeptFile:
+    """An archive of these tables, or with `of_all` of everything, as it is committed now.
+
+    Names are quoted, with their schema. Raises NoRestorePoint for one that is not whole.
+    """
+    with snapshot(connection) as session:
+        ((name,),) = session.execute(EXPORT).fetchall()
+        counts = {table: session.execute(COUNT.format(table=SQL(table))).fetchall()[0][0] for table in tables}
+        named = () if of_all else map("--table={}".format, tables)
+        options = [*OPTIONS, f"--snapshot={name}", f"--encoding={encoding_of(session)}", *named]
+        try:
+            with Digesting.at(path) as digesting, _pg_dump(connection, [*ARCHIVE, *options]) as archive:
+                shutil.copyfileobj(archive, digesting, PIECE_BYTES)
+            with _pg_dump(connection, [*SCRIPT, *options]) as script:
+                made = _read(_blocks(script)).statements
+            found = _read(blocks(path))
+        except (NoProgram, ProgramFailed) as error:
+            raise NoRestorePoint.because(str(error)) from error
+    for table, count in counts.items():
+        if found.rows.get(table, 0) != count:
+            raise NoRestorePoint.because(
+                f"{path.name} has {found.rows.get(table, 0)} rows of {table}, which has {count}; look after pg_dump"
+            )
+    if found.statements != made:
+        raise NoRestorePoint.because(f"{path.name} makes something else than what is there; look after pg_dump")
+    return digesting.as_kept(sum(found.rows.values()))
+
+
+class Content(NamedTuple):
+    """How many rows of each table, and what makes the tables."""
+
+    rows: dict[str, int]
+    statements: list[bytes]
+
+
+def _read(found: Iterable[RowsOf | Statements]) -> Content:
+    content = Content({}, [])
+    for block in found:
+        if isinstance(block, RowsOf):
+            content.rows[block.table] = sum(1 for _ in block.rows)
+        elif block.type and block.type not in DATA:
+            content.statements.extend(line for line in block.text.splitlines() if line)
+    return content
+
+
+def blocks(path: Path, *options: str) -> Iterator[RowsOf | Statements]:
+    """The archive as pg_restore tells it. Raises ProgramFailed."""
+    command = [client_program("pg_restore"), "--file=-", "--no-owner", *options, str(path)]
+    with _output_of(Program(command)) as script:
+        yield from _blocks(script)
+
+
+def _pg_dump(connection: BaseDatabaseWrapper, options: Sequence[str]) -> AbstractContextManager[IO[bytes]]:
+    major = int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
+    wait = f"--lock-wait-timeout={round(GuardSettings.load().LOCK_TIMEOUT * 1000)}"
+    command = [client_program("pg_dump", server_major=major), wait, *options]
+    return _output_of(Program(command, connection, purpose="restore point"))
+
+
+@contextmanager
+def _output_of(program: Program) -> Iterator[IO[bytes]]:
+    """To be read to its end; a program that writes to a pipe ends with this process, however that ends."""
+    try:
+        if program.process.stdout:
+            yield program.process.stdout
+        program.finish()
+    finally:
+        program.end()
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[RowsOf | Statements]:
+    """A comment of three lines stands before each entry."""
+    lines, type_, text = iter(lines), "", bytearray()
     for line in lines:
-        if begin := COPY_FROM.fullmatch(line):
-            yield bytes(statements)
-            statements.clear()
+        if entry := ENTRY.fullmatch(line):
+            yield Statements(type_, bytes(text).removesuffix(b"--\n"))
+            type_, text = (entry[1] or b"").decode(), bytearray()
+            next(lines, None)
+        elif begin := COPY_FROM.fullmatch(line):
             yield RowsOf(begin[1].decode(), begin[2].decode(), takewhile(END.__ne__, lines))
         elif not FOR_PSQL.fullmatch(line):
-            statements += line
-    yield bytes(statements)
+            text += line
 
 
-def run(session: Connection[Any], path: Path, *options: str) -> None:
-    """Do what the archive says, in the session's transaction. Raises ProgramFailed and psycopg's errors."""
-    for block in blocks(path, *options):
+def copy_rows(session: Connection[Any], path: Path, table: Composable) -> None:
+    """Write all rows of the archive, of whichever partition, into one table."""
+    for block in blocks(path, "--section=data"):
         if isinstance(block, RowsOf):
-            copy_in(session, block, SQL(block.table))
-        elif block.strip():
-            session.execute(block)
+            copy_in(session, block, table)
 
 
 def copy_in(session: Connection[Any], block: RowsOf, table: Composable) -> None:
     """Write the rows into a table that has columns of these names."""
     statement = SQL("COPY {} ({}) FROM STDIN").format(table, SQL(block.columns))
-    with session.cursor() as cursor, cursor.copy(statement) as copy:
+    with plainly(session), session.cursor() as cursor, cursor.copy(statement) as copy:
         piece = bytearray()
         for row in block.rows:
             piece += row
@@ -113,13 +155,3 @@ def copy_in(session: Connection[Any], block: RowsOf, table: Composable) -> None:
                 copy.write(piece)
                 piece.clear()
         copy.write(piece)
-
-
-def _script(path: Path, *options: str) -> Iterator[bytes]:
-    program = Program([client_program("pg_restore"), "--file=-", "--no-owner", *options, str(path)])
-    try:
-        stream: IO[bytes] | None = program.process.stdout
-        yield from stream or ()
-        program.finish()
-    finally:
-        program.end()

@@ -1,7 +1,7 @@
 """How what one table loses is kept: the values of columns, the rows that change, or the whole table.
 
-`prepare` runs before the transaction, `begin` at its start and `finish` at its end. A transaction that is tried again
-begins again, and writes the files of its last try anew.
+`prepare` runs before the transaction, `begin` at its start, `read` once every table is locked that is to be kept, and
+`finish` at its end. A transaction that is tried again begins again, and writes the files of its last try anew.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.connections import execute, rows
 from migration_guard.restoring.archives import dump
-from migration_guard.restoring.files import read_rows, write_rows
+from migration_guard.restoring.files import plainly, read_rows, write_rows
 from migration_guard.restoring.looking import Column, Destroyed, Table
 from migration_guard.restoring.points import Part
 from migration_guard.restoring.tables import (
@@ -26,8 +26,6 @@ from migration_guard.restoring.tables import (
     with_partitions,
 )
 
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-EXPORT = "SELECT pg_exportsnapshot()"
 # Transactions from this one on may not be in the snapshot.
 HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 4294967296"
 VALUES = SQL("SELECT {columns} FROM {table} WHERE {column} IS NOT NULL")
@@ -41,13 +39,15 @@ CREATE_BEFORE = SQL("CREATE TEMPORARY TABLE {before} ON COMMIT DROP AS SELECT {c
 IS_TOUCHED = SQL("WHERE xmax::text <> '0'")
 NO_ROWS = SQL("WHERE false")
 TOUCHED = SQL("SELECT {columns} FROM {table} {where}")
-# Rows that were changed here and not by another session since: their transaction is not at its end.
+# Rows that were changed here and not by another session since: their transaction is not at its end. A transaction has
+# 64 bits of which a row keeps 32, and those of savepoints come after its own.
 CHANGED = SQL("""
     SELECT {before_columns}, CASE WHEN live.{key} IS NOT NULL THEN hashtextextended(ROW({live_columns})::text, 0) END
-    FROM {before} before LEFT JOIN {table} live ON {same_key}
+    FROM (SELECT pg_current_xact_id()::text::bigint) this (own)
+    CROSS JOIN {before} before LEFT JOIN {table} live ON {same_key}
     WHERE live.{key} IS NULL OR CASE
         WHEN ROW({as_live})::text IS DISTINCT FROM ROW({live_columns})::text THEN
-            pg_xact_status((pg_current_xact_id()::text::bigint - age(live.xmin))::text::xid8) = 'in progress'
+            pg_xact_status((this.own + ((live.xmin::text::bigint - this.own) << 32 >> 32))::text::xid8) = 'in progress'
     END
 """)
 # Columns keep their number when they are renamed, and the table its own.
@@ -78,7 +78,10 @@ class Keeping:
         """Outside the transaction, where nobody waits for what is copied."""
 
     def begin(self) -> None:
-        """At the start of the transaction that destroys it."""
+        """At the start of the transaction that destroys it: lock the table."""
+
+    def read(self) -> None:
+        """What this session sees under its locks, and no other."""
 
     def finish(self) -> None:
         """At its end, before it is committed."""
@@ -125,6 +128,8 @@ class Values(Keeping):
 
     def begin(self) -> None:
         self.lock("ACCESS EXCLUSIVE")
+
+    def read(self) -> None:
         for part, column in zip(self.parts, self.columns, strict=True):
             query = self._query(VALUES_SINCE, column)
             part.files[1:] = [write_rows(self.session, query, self.path(f"{column.number}-since.copy.gz"))]
@@ -176,6 +181,8 @@ class Rows(Keeping):
 
     def begin(self) -> None:
         self.lock("SHARE ROW EXCLUSIVE")
+
+    def read(self) -> None:
         self._create_before(SQL(""))
 
     def finish(self) -> None:
@@ -226,7 +233,8 @@ class Rows(Keeping):
         create = CREATE_BEFORE.format(
             before=Identifier(self.before), columns=self._listed, table=self.name.sql, where=where
         )
-        execute(self.connection, create)
+        with plainly(self.session):
+            execute(self.connection, create)
 
 
 def is_emptied(connection: BaseDatabaseWrapper, table: Table) -> bool:

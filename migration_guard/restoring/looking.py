@@ -1,6 +1,7 @@
 """What a transaction has destroyed, found by looking at the catalog and its own counters before and after."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -13,6 +14,7 @@ from migration_guard.connections import rows
 # The counters are those of this transaction and of what the session has not sent to the statistics yet.
 TABLES = f"""
     SELECT pg_class.oid::bigint, nspname, relname, coalesce(pg_partition_root(pg_class.oid), pg_class.oid)::bigint,
+        CASE WHEN relispartition THEN (SELECT inhparent FROM pg_inherits WHERE inhrelid = pg_class.oid)::bigint END,
         relfilenode::bigint, pg_stat_get_xact_tuples_inserted(pg_class.oid),
         pg_stat_get_xact_tuples_updated(pg_class.oid) + pg_stat_get_xact_tuples_deleted(pg_class.oid)
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -22,23 +24,30 @@ TABLES = f"""
 COLUMNS = """
     SELECT attrelid::bigint, attnum, attname, format_type(atttypid, atttypmod)
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relkind IN ('r', 'p') AND NOT relispartition AND attrelid >= 16384 AND relpersistence <> 't'
+    WHERE relkind IN ('r', 'p') AND attrelid >= 16384 AND relpersistence <> 't'
         AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 """
+COUNTS = "SHOW track_counts"
 INTEGERS = ("smallint", "integer", "bigint", "numeric")
 TEXTS = ("character varying", "text")
 
 
 class Table(NamedTuple):
-    """As it was called before; `root` is the table that it is a partition of, or itself."""
+    """As it was called before; `parent` is the table that it is a partition of, `root` the last of these or itself."""
 
     oid: int
     schema: str
     name: str
     root: int
+    parent: int | None
     file: int
     inserted: int
     changed: int
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The same for as long as nothing is written into it."""
+        return self.file, self.inserted, self.changed
 
     def __str__(self) -> str:
         return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
@@ -73,40 +82,74 @@ class Look:
 
     tables: dict[int, Table]
     columns: dict[tuple[int, int], Column]
+    # Whether the server counts what is written.
+    is_counting: bool = True
 
     @classmethod
     def at(cls, connection: BaseDatabaseWrapper) -> Self:
         tables = (Table(*row) for row in rows(connection, TABLES))
         columns = (Column(*row) for row in rows(connection, COLUMNS))
         return cls(
-            {table.oid: table for table in tables}, {(column.table, column.number): column for column in columns}
+            {table.oid: table for table in tables},
+            {(column.table, column.number): column for column in columns},
+            rows(connection, COUNTS) == [("on",)],
         )
 
-    def destroyed_until(self, after: "Look", is_empty: Callable[[Table], bool]) -> Iterator[Destroyed]:
-        """What was there at this look and is not any more; a partition is told of only where its root remains.
+    def destroyed_until(
+        self, after: "Look", is_empty: Callable[[Table], bool], *, trusts_types: bool
+    ) -> Iterator[Destroyed]:
+        """What was there at this look and is not any more; a partition is told of only where its parent remains.
 
-        A table in another file was truncated, or written anew with all of its rows.
+        A table in another file was truncated or written anew: with all of its rows as they were, where that is for a
+        column that was added or has a wider type now, and `trusts_types` says that no USING has made other values.
         """
+        lost_columns = self._lost_columns(after)
+        trusted = {table for table, *_ in self._types() ^ after._types()} if trusts_types else set()
         for oid, table in self.tables.items():
             now = after.tables.get(oid)
             if now is None:
-                if table.root == oid or table.root in after.tables:
+                if table.parent is None or table.parent in after.tables:
                     yield Destroyed(table, is_gone=True)
                 continue
             root = self.tables.get(table.root, table)
-            if columns := tuple(self._lost_columns(oid, after)):
-                yield Destroyed(table, columns=columns)
+            # Those of a partition are its root's.
+            if table is root and oid in lost_columns:
+                yield Destroyed(table, columns=tuple(lost_columns[oid]))
             if now.changed > table.changed:
                 yield Destroyed(root, has_changed_rows=True)
-            elif now.file != table.file and (now.inserted > table.inserted or is_empty(now)):
+            elif now.file != table.file and (now.inserted > table.inserted or oid not in trusted or is_empty(now)):
                 yield Destroyed(root, has_changed_rows=True, is_shut=True)
 
-    def _lost_columns(self, oid: int, after: "Look") -> Iterator[Column]:
+    def written_until(self, after: "Look") -> set[int]:
+        """The numbers of tables in which rows were written, and with a partition of its root; all where none counts."""
+        if not (self.is_counting and after.is_counting):
+            return {*after.tables}
+        written = [
+            now
+            for oid, now in after.tables.items()
+            if (then := self.tables.get(oid)) is None or now.counts != then.counts
+        ]
+        return {table.oid for table in written} | {table.root for table in written}
+
+    def altered_until(self, after: "Look") -> set[int]:
+        """Those that have columns which they had not, or have them no more."""
+        return {table for table, *_ in self._types() ^ after._types()}
+
+    def lost_until(self, after: "Look") -> set[int]:
+        """Those of whose columns a value may be lost."""
+        return {*self._lost_columns(after)}
+
+    def _types(self) -> set[tuple[int, int, str]]:
+        return {(column.table, column.number, column.type) for column in self.columns.values()}
+
+    def _lost_columns(self, after: "Look") -> dict[int, list[Column]]:
+        """By table, also of those that are gone."""
+        lost = defaultdict[int, list[Column]](list)
         for key, column in self.columns.items():
-            if key[0] == oid:
-                now = after.columns.get(key)
-                if now is None or not keeps_values(column.type, now.type):
-                    yield column
+            now = after.columns.get(key)
+            if now is None or not keeps_values(column.type, now.type):
+                lost[column.table].append(column)
+        return lost
 
 
 def keeps_values(old: str, new: str) -> bool:

@@ -6,8 +6,10 @@ A point is whole or not there: it is made under another name, which is changed w
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished-"
 IGNORE = ".gitignore"
+# What the name of a database may have in it, and that of a folder not.
+NO_FOLDER = re.compile(r"[/%]|^\.")
 
 
 class NoRestorePoint(CommandError):
@@ -30,8 +34,9 @@ class NoRestorePoint(CommandError):
     @classmethod
     def because(cls, reason: str) -> Self:
         return cls(
-            f"What would be destroyed could not be kept: {reason}. It was rolled back, nothing of it is in the "
-            "database. Mend that and run it again. Where the data may go: --without-restore-point --reason '...'",
+            f"What would be destroyed could not be kept: {' '.join(reason.split()).rstrip('.')}. It was rolled back, "
+            "nothing of it is in the database. Mend that and run it again. Where the data may go: "
+            "--without-restore-point --reason '...'",
             returncode=2,
         )
 
@@ -105,7 +110,8 @@ class Manifest:
     format: int = FORMAT
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self) | {"taken_at": self.taken_at.isoformat()}, indent=2) + "\n"
+        values = asdict(self) | {"taken_at": self.taken_at.isoformat()}
+        return json.dumps(values | {"sha256": _digest_of_values(values)}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -114,11 +120,17 @@ class Manifest:
             values = json.loads(text)
             if values["format"] != FORMAT:
                 raise ValueError(f"its format is {values['format']}, and this release knows {FORMAT}")
+            if values.pop("sha256") != _digest_of_values(values):
+                raise ValueError("its manifest is not what was written: it was changed since")
             values["taken_at"] = datetime.fromisoformat(values["taken_at"])
             values["parts"] = [_part(part) for part in values["parts"]]
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it is no manifest: {error!r}") from error
+
+
+def _digest_of_values(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _part(values: dict[str, Any]) -> Part:
@@ -165,7 +177,7 @@ class Shelf:
         if folder is None:
             raise CommandError("MIGRATION_GUARD['RESTORE_POINTS'] is None: no restore points are kept.", returncode=2)
         self.root = folder
-        self.path = folder / database.replace(os.sep, "_")
+        self.path = folder / NO_FOLDER.sub(lambda found: f"%{ord(found[0]):02X}", database)
 
     def points(self) -> list[RestorePoint]:
         """Newest first; what is no point of this release is left out, `unreadable` tells of it."""
@@ -216,14 +228,14 @@ class Shelf:
         taken = {path.name for path in self.path.glob("*")}
         return next(free for free in _numbered(name) if free not in taken)
 
-    def tidy(self, now: datetime, say: Say) -> None:
-        """Delete those that are too many or too old by the settings; the newest stays in any case."""
+    def tidy(self, now: datetime, say: Say, *, but: Collection[str]) -> None:
+        """Delete those that are too many or too old by the settings; these and the newest stay in any case."""
         settings = GuardSettings.load()
         oldest = now - timedelta(days=settings.RESTORE_POINTS_DAYS)
         for place, point in enumerate(self.points()):
             is_spare = place >= settings.RESTORE_POINTS_KEPT or point.manifest.taken_at < oldest
-            if place > 0 and is_spare:
-                shutil.rmtree(point.path, ignore_errors=True)
+            if place > 0 and is_spare and point.name not in but:
+                _remove(point.path)
                 say(f"Restore point deleted, as the settings say: {point.name}")
 
 
@@ -252,16 +264,26 @@ class Draft:
 
     def reopen(self) -> None:
         """Take the name back from one that was sealed: its transaction is begun again."""
-        if not self.path.name.startswith(UNFINISHED):
-            self.path = self.path.rename(self.path.with_name(f"{UNFINISHED}{self.path.name}"))
+        self.path = _unfinish(self.path)
 
     def discard(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
 
 
 def digest_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unfinish(path: Path) -> Path:
+    is_whole = not path.name.startswith(UNFINISHED)
+    return path.rename(path.with_name(f"{UNFINISHED}{path.name}")) if is_whole else path
+
+
+def _remove(path: Path) -> None:
+    """What is killed half-way leaves nothing that looks like a point."""
+    with suppress(OSError):
+        shutil.rmtree(_unfinish(path))
 
 
 def _flush(path: Path) -> None:

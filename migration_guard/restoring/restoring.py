@@ -1,20 +1,25 @@
 """`restore`: bring what a point has kept back into the database that it was taken of."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from graphlib import CycleError, TopologicalSorter
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.applied import Say
-from migration_guard.connections import execute
+from migration_guard.connections import rows
 from migration_guard.patience import Patience
 from migration_guard.programs import ProgramFailed
 from migration_guard.restoring.points import RestorePoint
-from migration_guard.restoring.returning import CHECK_NOW, RETURNING, NotRestored, Returning
+from migration_guard.restoring.returning import RETURNING, ColumnReturning, NotRestored, Returning, RowsReturning
+from migration_guard.restoring.triggers import without_triggers
 from migration_guard.turns import turn
+
+REFERS_TO = "SELECT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(%s)"
+OID = "SELECT to_regclass(%s)::oid::bigint"
 
 
 class Restoring:
@@ -24,6 +29,7 @@ class Restoring:
         self.connection = connection
         self.point = point
         self.say = say
+        self.patience = Patience(connection, say=say)
         self.parts: list[Returning] = []
 
     @classmethod
@@ -33,9 +39,10 @@ class Restoring:
         require_whole(point)
         with turn(connection, say=say) as session:
             restoring = cls(session, point, say)
-            with telling_why(session):
-                restoring._stage()
-            yield restoring
+            with restoring.patience.at_work():
+                with telling_why(session):
+                    restoring._stage()
+                yield restoring
 
     def _stage(self) -> None:
         for number, part in enumerate(self.point.manifest.parts):
@@ -47,6 +54,11 @@ class Restoring:
             returning = RETURNING[part.kind](self.connection, self.point, part, number)
             returning.stage()
             self.parts.append(returning)
+        for returning in self.parts:
+            if isinstance(returning, RowsReturning):
+                returning.values = [
+                    other for other in self.parts if isinstance(other, ColumnReturning) and other.name == returning.name
+                ]
 
     def describe(self) -> Iterator[str]:
         """What would come back, in numbers, and what that overwrites."""
@@ -62,19 +74,42 @@ class Restoring:
 
     def restore(self) -> None:
         """In one transaction, compared row by row with what was kept. Raises NotRestored, and LockNotObtained."""
-        patience = Patience(self.connection, say=self.say)
-        with telling_why(self.connection), patience.at_work(), patience.bounding():
-            patience.transaction(self._work, f"Restoring {self.point.name}")
+        with telling_why(self.connection), self.patience.bounding():
+            for line in self.patience.transaction(self._work, f"Restoring {self.point.name}"):
+                self.say(line)
 
-    def _work(self) -> None:
+    def _work(self) -> list[str]:
         with transaction.atomic(using=self.connection.alias), self.connection.wrap_database_errors:
-            for returning in sorted(self.parts, key=lambda returning: not returning.is_gone):
-                returning.work()
             for returning in self.parts:
-                returning.connect()
-            execute(self.connection, CHECK_NOW)
+                returning.lock()
+            there = {returning.name for returning in self.parts if not returning.is_gone}
+            with without_triggers(self.connection, sorted(there)):
+                for returning in in_order(self.connection, self.parts):
+                    returning.work()
+            notes = [line for returning in self.parts for line in returning.refer()]
+            notes += [line for returning in self.parts for line in returning.let_refer()]
             for returning in self.parts:
                 returning.check()
+        return notes
+
+
+def in_order(connection: BaseDatabaseWrapper, parts: Iterable[Returning]) -> list[Returning]:
+    """Columns first, which partitions have too; whole tables; then rows, of a table after those that they refer to."""
+    first, by_table = list[Returning](), dict[int, Returning]()
+    for part in parts:
+        if isinstance(part, RowsReturning) and not part.is_gone:
+            by_table[rows(connection, OID, [str(part.name)])[0][0]] = part
+        else:
+            first.append(part)
+    first.sort(key=lambda part: part.is_gone)
+    refer_to = {
+        oid: {other for (other,) in rows(connection, REFERS_TO, [str(part.name)])} & by_table.keys() - {oid}
+        for oid, part in by_table.items()
+    }
+    # Tables that refer to each other have constraints that wait for the end.
+    with suppress(CycleError):
+        return first + [by_table[oid] for oid in TopologicalSorter(refer_to).static_order()]
+    return [*first, *by_table.values()]
 
 
 def require_whole(point: RestorePoint) -> None:
@@ -90,5 +125,14 @@ def telling_why(connection: BaseDatabaseWrapper) -> Iterator[None]:
             yield
     except CommandError:
         raise
+    except IntegrityError as error:
+        raise NotRestored(
+            f"{_told(error)}. Mend the rows that are in the way, or restore it --into another "
+            "database, and take from there what is wanted."
+        ) from error
     except (DatabaseError, ProgramFailed) as error:
-        raise NotRestored(f"{' '.join(str(error).split())}.") from error
+        raise NotRestored(f"{_told(error)}.") from error
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

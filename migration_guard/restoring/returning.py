@@ -1,27 +1,28 @@
 """How what was kept of one table comes back into it.
 
 `stage` copies it into a temporary table of the session, `describe` counts what that would change, `work` changes it in
-the caller's transaction, and `check` compares row by row.
+the caller's transaction, `refer` and `let_refer` tie a whole table to others, and `check` compares row by row.
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from migration_guard.connections import execute, rows
-from migration_guard.restoring.archives import RowsOf, blocks, copy_in, run
+from migration_guard.restoring.archives import RowsOf, Statements, blocks, copy_in, copy_rows
 from migration_guard.restoring.files import read_rows
 from migration_guard.restoring.keeping import AFTER
 from migration_guard.restoring.looking import keeps_values
 from migration_guard.restoring.points import Part, RestorePoint
-from migration_guard.restoring.tables import Name, columns_of, equal, key_of, listed
+from migration_guard.restoring.tables import Name, columns_of, ensure_schema, equal, key_of, listed
 
 KEPT = "migration_guard_kept_{number}"
 CREATE = SQL("CREATE TEMPORARY TABLE {kept} ({columns})")
@@ -30,10 +31,10 @@ ANALYZE = SQL("ANALYZE {kept}")
 SUPERSEDE = SQL("DELETE FROM {kept} kept USING {since} since WHERE {same_key}")
 TAKE_OVER = SQL("INSERT INTO {kept} SELECT * FROM {since}")
 WITHOUT_VALUE = SQL("DELETE FROM {kept} WHERE {column} IS NULL")
+TAKE_IN = SQL("UPDATE {kept} kept SET {column} = value.{column} FROM {value} value WHERE {same_key}")
 COUNT_KEPT = SQL("SELECT count(*) FROM {kept}")
 COUNT = SQL("SELECT count(*) FROM {kept} kept JOIN {table} live ON {same_key} WHERE {condition}")
 COUNT_GONE = SQL("SELECT count(*) FROM {kept} kept WHERE NOT EXISTS (SELECT FROM {table} live WHERE {same_key})")
-HAS_OTHER = SQL("live.{column} IS NOT NULL AND {differs}")
 ADD_COLUMN = SQL("ALTER TABLE {table} ADD COLUMN {column} {type}")
 UPDATE = SQL("UPDATE {table} live SET {values} FROM {kept} kept WHERE {same_key} AND {differs}")
 INSERT = SQL("""
@@ -43,12 +44,9 @@ INSERT = SQL("""
 DIFFERS = SQL("ROW({kept_columns})::text IS DISTINCT FROM ROW({live_columns})::text")
 # Written by others since the migration did.
 SINCE = SQL("kept.{after} IS DISTINCT FROM hashtextextended(ROW({live_columns})::text, 0)")
-TRIGGERS = """
-    SELECT tgname, tgenabled FROM pg_trigger
-    WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal AND tgenabled IN ('O', 'A') ORDER BY tgname
-"""
-SWITCH = SQL("ALTER TABLE {table} {switch} TRIGGER {trigger}")
-CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
+# What is numbered by the server alone cannot be set in a row that is there.
+ALWAYS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attidentity = 'a'"
+LOCK = SQL("LOCK TABLE {table} IN {mode} MODE")
 INTEGERS = ("smallint", "integer", "bigint")
 # The next number that a sequence gives is over every key that is there.
 ADVANCE = SQL("""
@@ -57,6 +55,13 @@ ADVANCE = SQL("""
     ) found WHERE sequence IS NOT NULL AND highest > coalesce(pg_sequence_last_value(sequence::regclass), 0)
 """)
 ADD_REFERENCE = SQL("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+FOREIGN_KEY = "FK CONSTRAINT"
+# What the table, or an index of it, is a partition of: by name, as it stands at the end of the statement.
+ATTACHES = re.compile(rb" ATTACH PARTITION (.+?)(?: (?:FOR VALUES|DEFAULT).*)?;\s*", re.DOTALL)
+IS_OWN = """
+    SELECT child = own OR EXISTS (SELECT FROM pg_index WHERE indexrelid = child AND indrelid = own)
+    FROM (SELECT to_regclass(%s), to_regclass(%s)) named (child, own)
+"""
 LACKS_CONSTRAINT = """
     SELECT to_regclass(%s) IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname = %s
@@ -95,8 +100,13 @@ class Returning:
     def work(self) -> None:
         raise NotImplementedError
 
-    def connect(self) -> None:
-        """What ties it to other tables, once all of them are there."""
+    def refer(self) -> Iterator[str]:
+        """Its foreign keys, once the keys of all tables are there; what is to be said of them."""
+        yield from ()
+
+    def let_refer(self) -> Iterator[str]:
+        """The foreign keys of others, where they have not returned with these."""
+        yield from ()
 
     def check(self) -> None:
         """Raises NotRestored where a row is not as it was kept."""
@@ -105,6 +115,13 @@ class Returning:
     def session(self) -> Connection[Any]:
         session: Connection[Any] = self.connection.connection
         return session
+
+    # Nobody writes to it until all is compared.
+    lock_mode = "SHARE ROW EXCLUSIVE"
+
+    def lock(self) -> None:
+        if not self.is_gone:
+            execute(self.connection, LOCK.format(table=self.name.sql, mode=SQL(self.lock_mode)))
 
     @property
     def same_key(self) -> Composable:
@@ -145,7 +162,7 @@ class ColumnReturning(Returning):
         kept, gone = self.number(COUNT_KEPT), self.number(COUNT_GONE)
         yield f"{self.part.table}.{self.part.column}: {kept - gone:,} values return."
         if gone:
-            yield f"{gone:,} rows that had a value are gone, and stay so."
+            yield f"{gone:,} rows that had a value are gone, and stay so unless they return too."
         if not self._is_there:
             yield "The column is not there: it is added again, without its constraints and indexes."
         elif other := self.number(
@@ -161,12 +178,15 @@ class ColumnReturning(Returning):
         update = UPDATE.format(
             table=self.name.sql, values=values, kept=self.kept, same_key=self.same_key, differs=self._differs
         )
-        with without_triggers(self.connection, self.name):
-            execute(self.connection, update)
+        execute(self.connection, update)
 
     def check(self) -> None:
         if wrong := self.number(COUNT, condition=self._differs):
             raise NotRestored(f"{wrong:,} values of {self.part.table}.{self.part.column} are not what they were.")
+
+    @property
+    def lock_mode(self) -> str:  # type: ignore[override]  # known from the database here
+        return super().lock_mode if self._is_there else "ACCESS EXCLUSIVE"
 
     @property
     def column(self) -> Identifier:
@@ -184,6 +204,12 @@ class ColumnReturning(Returning):
 class RowsReturning(Returning):
     """Rows as they were, over what they are now or in their place where they are gone."""
 
+    def __init__(self, connection: BaseDatabaseWrapper, point: RestorePoint, part: Part, number: int) -> None:
+        super().__init__(connection, point, part, number)
+        self.columns = self._own_columns
+        # Columns of this table that return too.
+        self.values: list[ColumnReturning] = []
+
     def stage(self) -> None:
         self.require_table()
         self.create(self.kept, self.part.columns)
@@ -196,7 +222,10 @@ class RowsReturning(Returning):
         missing = [column for column in self.columns if column not in there]
         if missing:
             what = f"its column {missing[0]}" if there else "it"
-            raise NotRestored(f"{self.part.table} is not as it was: {what} is not there. Undo what came since first.")
+            raise NotRestored(
+                f"{self.part.table} is not as it was: {what} is not there. Undo what came since first, or restore it "
+                "--into another database."
+            )
         if not key_of(self.connection, self.name):
             raise NotRestored(
                 f"{self.part.table} has no primary key that would tell its rows apart: restore it --into another "
@@ -211,17 +240,17 @@ class RowsReturning(Returning):
             yield f"{since:,} of these were written since, and that is overwritten."
 
     def work(self) -> None:
-        with without_triggers(self.connection, self.name):
-            values = SQL(", ").join(
-                SQL("{0} = kept.{0}").format(Identifier(column))
-                for column in self.columns
-                if column not in self.part.key
-            )
-            words: dict[str, Composable] = {"table": self.name.sql, "kept": self.kept, "same_key": self.same_key}
-            if set(self.columns) - set(self.part.key):
-                execute(self.connection, UPDATE.format(values=values, differs=self.differs, **words))
-            insert = INSERT.format(columns=listed(self.columns), kept_columns=listed(self.columns, of="kept"), **words)
-            execute(self.connection, insert)
+        self.columns = self._own_columns
+        for value in self.values:
+            self._take_in(value)
+        always = {column for (column,) in rows(self.connection, ALWAYS, [str(self.name)])}
+        changed = [column for column in self.columns if column not in always.union(self.part.key)]
+        words: dict[str, Composable] = {"table": self.name.sql, "kept": self.kept, "same_key": self.same_key}
+        if changed:
+            values = SQL(", ").join(SQL("{0} = kept.{0}").format(Identifier(column)) for column in changed)
+            execute(self.connection, UPDATE.format(values=values, differs=self.differs, **words))
+        insert = INSERT.format(columns=listed(self.columns), kept_columns=listed(self.columns, of="kept"), **words)
+        execute(self.connection, insert)
         for column in self.part.key:
             if self.part.columns[column] in INTEGERS:
                 words |= {"name": Literal(str(self.name)), "column": Literal(column), "identifier": Identifier(column)}
@@ -231,34 +260,44 @@ class RowsReturning(Returning):
         if wrong := self.number(COUNT_GONE) + self.number(COUNT, condition=self.differs):
             raise NotRestored(f"{wrong:,} rows of {self.part.table} are not what they were.")
 
+    def _take_in(self, value: ColumnReturning) -> None:
+        """A row that returns has the value that returns."""
+        type_ = SQL(value.part.columns[value.part.column])
+        execute(self.connection, ADD_COLUMN.format(table=self.kept, column=value.column, type=type_))
+        same_key = equal(self.part.key, "kept", "value")
+        execute(
+            self.connection, TAKE_IN.format(kept=self.kept, value=value.kept, column=value.column, same_key=same_key)
+        )
+        self.columns.append(value.part.column)
+
     @property
-    def columns(self) -> list[str]:
+    def _own_columns(self) -> list[str]:
         return [column for column in self.part.columns if column != AFTER]
 
     @property
     def differs(self) -> Composable:
-        return DIFFERS.format(kept_columns=listed(self.columns, of="kept"), live_columns=self._live)
-
-    @property
-    def _live(self) -> Composable:
-        return listed(self.columns, of="live")
+        return DIFFERS.format(
+            kept_columns=listed(self.columns, of="kept"), live_columns=listed(self.columns, of="live")
+        )
 
     @property
     def _since(self) -> Composable:
-        return SINCE.format(after=Identifier(AFTER), live_columns=self._live)
+        return SINCE.format(after=Identifier(AFTER), live_columns=listed(self._own_columns, of="live"))
 
 
 class TableReturning(RowsReturning):
     """A table as it was: the whole of it where it is gone, else its rows."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, point: RestorePoint, part: Part, number: int) -> None:
+        super().__init__(connection, point, part, number)
+        self._attachments: list[Statements] = []
 
     def stage(self) -> None:
         if self.is_gone:
             return
         self.require_table()
         self.create(self.kept, self.part.columns)
-        for block in blocks(self._archive, "--section=data"):
-            if isinstance(block, RowsOf):
-                copy_in(self.session, block, self.kept)
+        copy_rows(self.session, self._archive, self.kept)
         execute(self.connection, ANALYZE.format(kept=self.kept))
 
     def describe(self) -> Iterator[str]:
@@ -268,21 +307,48 @@ class TableReturning(RowsReturning):
             yield from super().describe()
 
     def work(self) -> None:
-        if self.is_gone:
-            run(self.session, self._archive, "--section=pre-data")
-            run(self.session, self._archive, "--section=data")
-        else:
+        if not self.is_gone:
             super().work()
+            return
+        ensure_schema(self.connection, self.part.schema)
+        self._attachments.clear()
+        for block in blocks(self._archive):
+            if isinstance(block, RowsOf):
+                copy_in(self.session, block, SQL(block.table))
+            elif block.text.strip() and block.type != FOREIGN_KEY:
+                self._make(block)
+        for block in self._attachments:
+            self.session.execute(block.text)
 
-    def connect(self) -> None:
-        if self.is_gone:
-            run(self.session, self._archive, "--section=post-data")
+    def _make(self, block: Statements) -> None:
+        """A partition has its own indexes before its root would make others for it."""
+        attaches = ATTACHES.search(block.text)
+        if attaches and rows(self.connection, IS_OWN, [attaches[1].decode(), str(self.name)]) == [(True,)]:
+            self._attachments.append(block)
+        else:
+            self.session.execute(block.text)
+
+    def refer(self) -> Iterator[str]:
+        for block in blocks(self._archive, "--section=post-data") if self.is_gone else ():
+            if isinstance(block, Statements) and block.type == FOREIGN_KEY:
+                yield from self._refer(SQL("{}").format(SQL(block.text.decode().strip().rstrip(";"))), self.part.table)
+
+    def let_refer(self) -> Iterator[str]:
         for reference in self.part.references:
             table = Name(reference.schema, reference.table)
             if rows(self.connection, LACKS_CONSTRAINT, [str(table), str(table), reference.name]) == [(True,)]:
                 definition = SQL(reference.definition)
                 words = {"table": table.sql, "name": Identifier(reference.name), "definition": definition}
-                execute(self.connection, ADD_REFERENCE.format(**words))
+                yield from self._refer(ADD_REFERENCE.format(**words), reference.table)
+
+    def _refer(self, add: Composed, table: str) -> Iterator[str]:
+        """Rows that refer to what is gone are not deleted for that: their constraint holds for those to come."""
+        try:
+            with transaction.atomic(using=self.connection.alias), self.connection.wrap_database_errors:
+                execute(self.connection, add)
+        except IntegrityError as error:
+            execute(self.connection, SQL("{} NOT VALID").format(add))
+            yield f"A foreign key of {table} is NOT VALID until its rows are mended: {' '.join(str(error).split())}"
 
     def check(self) -> None:
         if not self.is_gone:
@@ -305,21 +371,3 @@ class TableReturning(RowsReturning):
 
 
 RETURNING: dict[str, type[Returning]] = {"column": ColumnReturning, "rows": RowsReturning, "table": TableReturning}
-
-
-@contextmanager
-def without_triggers(connection: BaseDatabaseWrapper, table: Name) -> Iterator[None]:
-    """Rows return as they were: no trigger refuses that or adds to it."""
-    found = rows(connection, TRIGGERS, [str(table)])
-    for trigger, _ in found:
-        _switch(connection, table, trigger, "DISABLE")
-    yield
-    if found:
-        # A table whose deferred constraints are still to be looked at cannot be altered.
-        execute(connection, CHECK_NOW)
-    for trigger, mode in found:
-        _switch(connection, table, trigger, "ENABLE ALWAYS" if mode == "A" else "ENABLE")
-
-
-def _switch(connection: BaseDatabaseWrapper, table: Name, trigger: str, switch: str) -> None:
-    execute(connection, SWITCH.format(table=table.sql, switch=SQL(switch), trigger=Identifier(trigger)))

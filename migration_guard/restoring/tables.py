@@ -8,10 +8,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier
 
-from migration_guard.connections import another_session, rows
+from migration_guard.connections import another_session, execute, rows
 from migration_guard.restoring.points import Reference
 
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# As long as it takes, and while pg_dump is at work.
+WITHOUT_LIMITS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
 # In the order of the table; what is generated has no values of its own.
 COLUMNS = """
     SELECT attname, format_type(atttypid, atttypmod)
@@ -36,6 +38,9 @@ REFERENCES = """
     WHERE contype = 'f' AND conparentid = 0 AND confrelid = to_regclass(%s) AND conrelid <> confrelid
     ORDER BY pg_constraint.oid
 """
+
+LACKS_SCHEMA = "SELECT to_regnamespace(quote_ident(%s)) IS NULL"
+CREATE_SCHEMA = SQL("CREATE SCHEMA {schema}")
 
 
 class Name(NamedTuple):
@@ -67,6 +72,12 @@ def with_partitions(connection: BaseDatabaseWrapper, name: Name) -> list[str]:
     return [table for (table,) in rows(connection, WITH_PARTITIONS, [str(name)])]
 
 
+def ensure_schema(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Asked first: who may not make one may yet work in one that is there."""
+    if rows(connection, LACKS_SCHEMA, [name]) == [(True,)]:
+        execute(connection, CREATE_SCHEMA.format(schema=Identifier(name)))
+
+
 def references_to(connection: BaseDatabaseWrapper, name: Name) -> list[Reference]:
     return [Reference(*row) for row in rows(connection, REFERENCES, [str(name)])]
 
@@ -86,6 +97,7 @@ def snapshot(connection: BaseDatabaseWrapper) -> Iterator[Connection[Any]]:
     other = another_session(connection, "restore point")
     try:
         other.ensure_connection()
+        other.connection.execute(WITHOUT_LIMITS)
         other.connection.execute(SNAPSHOT)
         yield other.connection
     finally:

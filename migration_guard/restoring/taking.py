@@ -4,25 +4,31 @@ What can be kept only before it is gone is known after the first try, which is r
 it in hand.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Self, TypeVar
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from typing import Any, Self, TypeVar
 
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from migration_guard.applied import WHERE, Say
 from migration_guard.conf import GuardSettings
-from migration_guard.connections import rows
+from migration_guard.connections import another_session, rows
+from migration_guard.patience import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate_of
 from migration_guard.restoring.archives import dump
 from migration_guard.restoring.keeping import Keeping, Rows, Values, Whole, is_emptied
 from migration_guard.restoring.looking import Destroyed, Look, Table
-from migration_guard.restoring.points import Draft, Manifest, Part, RestorePoint, Shelf
+from migration_guard.restoring.points import Draft, Manifest, NoRestorePoint, Part, RestorePoint, Shelf
 from migration_guard.restoring.tables import Name, key_of
 from migration_guard.runs import Run
 from migration_guard.units import count, size
 
 VERSION = "SHOW server_version"
+OWN = "SELECT pg_current_xact_id()::text"
+IS_ABORTED = "SELECT pg_xact_status(%s::xid8) = 'aborted'"
 TABLES = """
     SELECT pg_class.oid::bigint, nspname, relname
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -40,6 +46,9 @@ ALL_TABLES = """
         )
 """
 
+# Makes other values of those that are there, where it is not the cast that Django writes.
+USING = re.compile(r'\bUSING\b(?!\s+"[^"]+"::[\w ]+(\([\d, ]+\))?(,|;|$))', re.IGNORECASE)
+
 T = TypeVar("T")
 
 
@@ -49,6 +58,18 @@ class NotKept(Exception):
     def __init__(self, destroyed: Sequence[Destroyed]) -> None:
         super().__init__(", ".join(str(one.table) for one in destroyed))
         self.destroyed = destroyed
+
+
+@contextmanager
+def refusing(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """What the server refuses, as NoRestorePoint; it may be asked again for a lock."""
+    try:
+        with connection.wrap_database_errors:
+            yield
+    except Error as error:
+        if sqlstate_of(error) in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED}:
+            raise
+        raise NoRestorePoint.because(str(error)) from error
 
 
 class Unkept:
@@ -77,19 +98,24 @@ class Taking(Unkept):
         self._prepared: list[Keeping] = []
         self._found: list[Keeping] = []
         self._before = Look({}, {})
+        self._has_using = False
+        # The transaction that the point was sealed in.
+        self._sealed_in = ""
 
     def until_kept(self, transact: Callable[[], T]) -> T:
         """As above; again as long as it destroys what can only be kept before. Nothing is left where it fails."""
         try:
             while True:
                 try:
-                    result = transact()
+                    with self.connection.execute_wrapper(self._hear):
+                        result = transact()
                     break
                 except NotKept as not_kept:
                     destroyed = not_kept.destroyed
-                self._prepare(destroyed)
+                with refusing(self.connection):
+                    self._prepare(destroyed)
         except BaseException:
-            if self._draft:
+            if self._draft and self._is_undone():
                 self._draft.discard()
             raise
         if self._draft:
@@ -97,23 +123,56 @@ class Taking(Unkept):
         return result
 
     def begin(self) -> None:
+        self._sealed_in = ""
         if self._draft:
             self._draft.reopen()
-        self._before = Look.at(self.connection)
         self._found = []
-        for keeping in self._prepared:
-            keeping.begin()
+        with refusing(self.connection):
+            # A transaction that sees only what was committed at its first question must not ask before.
+            for keeping in self._prepared:
+                keeping.begin()
+            for keeping in self._prepared:
+                keeping.read()
+            self._before = self._look()
 
     def finish(self) -> None:
         """Raises NotKept, and NoRestorePoint where it cannot be kept."""
-        after = Look.at(self.connection)
-        destroyed = self._before.destroyed_until(after, lambda table: is_emptied(self.connection, table))
+        with refusing(self.connection):
+            self._finish()
+
+    def _finish(self) -> None:
+        after = self._look()
+        destroyed = self._before.destroyed_until(
+            after, partial(is_emptied, self.connection), trusts_types=not self._has_using
+        )
         missing = [one for one in destroyed if not any(keeping.covers(one) for keeping in self._prepared)]
         if not_kept := [one for one in missing if not self._keep_now(one)]:
             raise NotKept(not_kept)
         for keeping in (*self._prepared, *self._found):
             keeping.finish()
         self._seal()
+
+    def _hear(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001
+        """Django's execute_wrapper."""
+        self._has_using = self._has_using or bool(USING.search(str(sql)))
+        return execute(sql, params, many, context)
+
+    def _look(self) -> Look:
+        look = Look.at(self.connection)
+        if not look.is_counting:
+            raise NoRestorePoint.because(
+                "track_counts is off in this session, so that nobody knows which rows it changes. A superuser can set "
+                "it: ALTER ROLE ... SET track_counts = on"
+            )
+        return look
+
+    def _is_undone(self) -> bool:
+        """Whether the transaction is known to have failed: a COMMIT that was interrupted may have succeeded."""
+        if not self._sealed_in:
+            return True
+        with suppress(Error), closing(another_session(self.connection, "restore point")) as session:
+            return rows(session, IS_ABORTED, [self._sealed_in]) == [(True,)]
+        return False
 
     def _keep_now(self, destroyed: Destroyed) -> bool:
         """Rows that others still see."""
@@ -132,6 +191,8 @@ class Taking(Unkept):
                 self.taker.say(f"Keeping what {self.run.app}.{self.run.name} destroys of {one.table}.")
                 keeping.prepare()
                 self._prepared.append(keeping)
+        # Nobody waits behind the locks of the others while an archive is written.
+        self._prepared.sort(key=lambda keeping: not isinstance(keeping, Whole))
 
     def _keeping_of(self, destroyed: Destroyed) -> Keeping:
         table, folder = destroyed.table, self._open().path
@@ -152,6 +213,7 @@ class Taking(Unkept):
             kept = [part for keeping in (*self._prepared, *self._found) for part in keeping.parts if part.rows]
             self._draft.manifest.parts = kept
             if kept:
+                ((self._sealed_in,),) = rows(self.connection, OWN)
                 self._draft.seal()
             else:
                 self._draft.discard()
@@ -166,6 +228,7 @@ class Taker:
         self.say = say
         ((self.database, *_),) = rows(connection, WHERE)
         self.shelf = Shelf(self.database)
+        self._taken: list[str] = []
 
     @classmethod
     def wanted(cls, connection: BaseDatabaseWrapper, say: Say) -> Self | None:
@@ -178,16 +241,19 @@ class Taker:
 
     def keep_tables(self, run: Run, names: Sequence[str]) -> None:
         """Archives of these tables, before what works outside a transaction, so that nobody knows what it changes."""
-        with self._point(run) as draft:
-            for oid, schema, name in rows(self.connection, TABLES, [list(names)]):
-                whole = Whole(self.connection, draft.path, Table(oid, schema, name, oid, 0, 0, 0))
+        tables = rows(self.connection, TABLES, [list(names)])
+        if not tables:
+            return
+        with refusing(self.connection), self._point(run) as draft:
+            for oid, schema, name in tables:
+                whole = Whole(self.connection, draft.path, Table(oid, schema, name, oid, None, 0, 0, 0))
                 whole.dump()
                 draft.manifest.parts += whole.parts
 
     def keep_database(self) -> None:
         """An archive of everything."""
         self.say("Keeping the whole database.")
-        with self._point(None) as draft:
+        with refusing(self.connection), self._point(None) as draft:
             tables = [table for (table,) in rows(self.connection, ALL_TABLES)]
             file = dump(self.connection, draft.path / "database.dump", tables, of_all=True)
             draft.manifest.parts.append(Part("database", files=[file]))
@@ -212,8 +278,9 @@ class Taker:
         return self.shelf.begin(manifest)
 
     def tell(self, draft: Draft) -> None:
-        """Say that the point is there, and delete those that it makes too many."""
+        """Say that the point is there, and delete those of earlier commands that it makes too many."""
         point = RestorePoint(draft.path, draft.manifest)
+        self._taken.append(point.name)
         what = ", ".join(f"{part} ({count(part.rows, 'row')})" for part in point.manifest.parts)
         self.say(f"Restore point {point.name}, {size(point.bytes)}: {what}.")
-        self.shelf.tidy(timezone.now(), self.say)
+        self.shelf.tidy(timezone.now(), self.say, but=self._taken)

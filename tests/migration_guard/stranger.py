@@ -1,11 +1,13 @@
 """A project that has never heard of the trading book: settings, one app and the guard, with a database of its own."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
+from tests.forking import run_forked
 from tests.project import CHECKOUT, Project, fresh_database
 
 MANAGE = """
@@ -95,6 +97,9 @@ class Stranger(Project):
         """Add lines to the settings."""
         with (self.path / "settings.py").open("a") as settings:
             settings.write(f"\n{dedent(text)}\n")
+
+    def manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return run_forked(["manage.py", *arguments], self.path, self.environment, timeout=60)
 
     def use_plain_django(self) -> None:
         self.configure("INSTALLED_APPS.remove('migration_guard')")

@@ -1,66 +1,18 @@
 """What a migration destroys is kept before it is gone, and comes back as it was."""
 
-import json
-from pathlib import Path
-
 import pytest
 
+from tests.migration_guard.restoring import ALL, CREATE_BOX, DROP_V, fill, held, points, refuse, restore, succeed
 from tests.migration_guard.stranger import Stranger
 
-ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
-CREATE_BOX = (
-    "migrations.CreateModel('Box', [('id', models.BigAutoField(primary_key=True)), "
-    "('item', models.ForeignKey('shop.Item', models.CASCADE)), ('label', models.CharField(max_length=9, unique=True))])"
-)
-DROP_V = "migrations.RemoveField('Item', 'v')"
-SHOUT = "migrations.RunSQL('UPDATE shop_item SET name = upper(name)')"
-ITEMS = "INSERT INTO shop_item (name, v) SELECT 'item ' || n, nullif(n, 3) FROM generate_series(1, %s) n"
-ALL = "SELECT * FROM shop_item ORDER BY id"
+endurance = pytest.mark.endurance
 
 
 @pytest.fixture
 def filled(shop: Stranger) -> Stranger:
     """Ten items, nine of which have a value in `v`."""
-    shop.operations("0002_v", ADD_V)
-    succeed(shop, "migrate")
-    shop.sql(ITEMS, 10)
+    fill(shop, 10)
     return shop
-
-
-def succeed(project: Stranger, *arguments: str) -> str:
-    done = project.manage(*arguments)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def refuse(project: Stranger, *arguments: str, returncode: int = 2) -> str:
-    refused = project.manage(*arguments)
-    assert refused.returncode == returncode, refused.stdout
-    assert "Traceback" not in refused.stdout
-    return refused.stdout
-
-
-def folder(project: Stranger) -> Path:
-    return project.path / "restore_points" / project.env["POSTGRES_DB"]
-
-
-def points(project: Stranger) -> list[str]:
-    """Newest first."""
-    manifests = {path.parent.name: json.loads(path.read_text()) for path in folder(project).glob("*/manifest.json")}
-    return sorted(manifests, key=lambda name: str(manifests[name]["taken_at"]), reverse=True)
-
-
-def held(project: Stranger) -> list[tuple[str, str, str, int]]:
-    """What the newest point holds."""
-    parts = json.loads((folder(project) / points(project)[0] / "manifest.json").read_text())["parts"]
-    return [
-        (part["kind"], part["table"], part["column"], sum(file["rows"] for file in part["files"])) for part in parts
-    ]
-
-
-def restore(project: Stranger, *arguments: str) -> str:
-    """The newest point."""
-    return succeed(project, "restore", points(project)[0], "--yes", *arguments)
 
 
 def test_values_of_a_dropped_column_return(filled: Stranger) -> None:
@@ -78,6 +30,7 @@ def test_values_of_a_dropped_column_return(filled: Stranger) -> None:
     assert filled.sql(ALL) == before
 
 
+@endurance
 def test_values_return_into_the_rows_that_are_still_there(filled: Stranger) -> None:
     filled.operations("0003_drop_v", DROP_V)
     succeed(filled, "migrate")
@@ -109,6 +62,7 @@ def test_dropped_column_returns_without_a_rollback(filled: Stranger) -> None:
     assert filled.sql(ALL) == before
 
 
+@endurance
 def test_dropped_table_returns_whole(filled: Stranger) -> None:
     filled.operations("0003_box", CREATE_BOX)
     succeed(filled, "migrate")
@@ -127,6 +81,7 @@ def test_dropped_table_returns_whole(filled: Stranger) -> None:
     filled.sql("INSERT INTO shop_box (item_id, label) VALUES (1, 'next')")
 
 
+@endurance
 def test_rows_return_into_a_table_that_a_rollback_made_again(filled: Stranger) -> None:
     before = filled.sql(ALL)
     filled.operations("0003_drop", "migrations.DeleteModel('Item')")
@@ -160,6 +115,7 @@ def test_changed_and_deleted_rows_return(filled: Stranger) -> None:
     assert filled.sql("SELECT name FROM shop_item WHERE id = 5") == [("since",)]
 
 
+@endurance
 @pytest.mark.parametrize(
     "operations",
     [
@@ -188,6 +144,7 @@ def test_rows_of_a_table_that_is_locked_return(filled: Stranger, operations: tup
     assert filled.sql("SELECT id, name, v FROM shop_item ORDER BY id") == before
 
 
+@endurance
 def test_narrowed_column_returns(filled: Stranger) -> None:
     filled.sql("ALTER TABLE shop_item ALTER COLUMN v TYPE numeric(9, 3)")
     filled.sql("UPDATE shop_item SET v = v + 0.125")
@@ -207,6 +164,7 @@ def test_narrowed_column_returns(filled: Stranger) -> None:
     assert filled.sql(ALL) == before
 
 
+@endurance
 @pytest.mark.parametrize(
     "operation",
     [
@@ -227,6 +185,7 @@ def test_what_destroys_nothing_leaves_no_point(filled: Stranger, operation: str)
     assert points(filled) == []
 
 
+@endurance
 def test_undone_column_and_table_are_kept(filled: Stranger) -> None:
     before = filled.sql(ALL)
 
