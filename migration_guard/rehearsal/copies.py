@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -71,6 +71,14 @@ CREATE_SCHEMA = SQL("CREATE SCHEMA IF NOT EXISTS {schema}")
 LAST_IN_TAR = "restore.sql"
 ROWS_END = (b"\\.\n\n\n", b";\n\n\n")
 NO_ROWS = b"\n\n"
+IS_GONE = "server closed the connection"
+HINTS = {
+    "permission denied to create extension": "A superuser can install the extension in the database template1, or "
+    "rehearse as one.",
+    "transaction_timeout": "pg_restore is newer than the server that holds the copy: install the server's own version.",
+    "No space left on device": "The disk of the server that holds the copy is full. Free some of it, or rehearse on "
+    "less (--sample PERCENT, --schema-only) or on another server (--database ALIAS).",
+}
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,15 @@ def copy_of(
             yield Copy(connection, source)
         finally:
             connection.close()
-            drop(holder, name)
+            _drop(holder, name, say)
+
+
+def _drop(holder: BaseDatabaseWrapper, name: str, say: Say) -> None:
+    """A server that is gone keeps its copy, and what ended it is told by others."""
+    try:
+        drop(holder, name)
+    except OperationalError as error:
+        say(f"The copy {name} is still there, and goes with the next rehearsal: {error}")
 
 
 def _check(chosen: From) -> None:
@@ -212,7 +228,7 @@ class _Copying:
             else:
                 self._copy_gently()
         except (ProgramFailed, DatabaseError, Unwatched) as failed:
-            raise CouldNotCopy(f"{_told(str(failed))}\nThe copy is dropped again; the source is as it was.") from failed
+            raise CouldNotCopy(_told(str(failed))) from failed
         self.progress("Reading statistics of the copy")
         # What was set in the session for the copying ends with it.
         self.copy.close()
@@ -372,10 +388,10 @@ def _gave_up(error: Exception) -> Exception:
 
 
 def _told(failed: str) -> str:
-    if "extension" in failed and "permission denied" in failed:
-        return f"{failed}\nA superuser can install the extension in the database template1, or rehearse as one."
-    if "transaction_timeout" in failed:
-        return f"{failed}\npg_restore is newer than the server that holds the copy: install the server's own version."
-    if "No space left on device" in failed:
-        return f"{failed}\nRehearse on less (--sample PERCENT, --schema-only) or on another server (--database ALIAS)."
-    return failed
+    """With what to do about it; a server that is gone has not dropped its copy."""
+    if IS_GONE in failed:
+        return (
+            f"{failed}\nThe server's log says why, as where its disk is full: mend that first. The source is as it was."
+        )
+    hints = [hint for pattern, hint in HINTS.items() if re.search(pattern, failed)]
+    return "\n".join([failed, *hints, "The copy is dropped again; the source is as it was."])

@@ -1,6 +1,6 @@
 """Rows of tables as they stood before a migration, kept beside them, and what of them the way back does not return."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -86,12 +86,12 @@ class KeptRows:
         for name in self._tables:
             execute(self.connection, KEEP.format(kept=_kept(name), table=identifier(name)))
 
-    def compare(self) -> Returned:
-        """With the tables as they stand now."""
+    def compare(self, unwritten: Collection[str]) -> Returned:
+        """With the tables as they stand now; `unwritten` are those that nothing has changed since."""
         losses: list[RowLoss] = []
         added: dict[str, int] = {}
         filled: dict[str, int] = {}
-        for name in self._tables:
+        for name in (name for name in self._tables if name not in unwritten):
             found = self._compare(name)
             losses += [loss for loss in found.losses if loss.rows]
             added |= found.added

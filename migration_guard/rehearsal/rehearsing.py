@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
 from django.core.management.sql import emit_pre_migrate_signal
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ProjectState
 
@@ -15,8 +15,10 @@ from migration_guard.connections import own_session, require_postgresql
 from migration_guard.leading import everything_leads_to
 from migration_guard.receipts import has_receipt, is_guarded
 from migration_guard.rehearsal.copies import From, copy_of
+from migration_guard.rehearsal.disk import CouldNotCopy
 from migration_guard.rehearsal.keeping import empty
 from migration_guard.rehearsal.previous import PreviousRelease
+from migration_guard.rehearsal.remembering import states_remembered
 from migration_guard.rehearsal.results import Finding, MigrationResult, Outcome, Rehearsal, Source, Verdict
 from migration_guard.rehearsal.rows import fill
 from migration_guard.rehearsal.seeding import Seeds
@@ -32,14 +34,26 @@ def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal
     `say` is told once what this waits for, `progress` often how far it is. Raises CouldNotCopy.
     """
     with own_session(DEFAULT_DB_ALIAS) as live, own_session(holder) as server:
-        require_postgresql(live)
-        require_postgresql(server)
+        for connection in (live, server):
+            require_postgresql(connection)
+            _require_answer(connection)
         with (
             copy_of(live, server, chosen, say=say, progress=progress) as copy,
             everything_leads_to(copy.connection, live),
             redirect_stdout(io.StringIO()),
         ):
             return Rehearsing(copy.connection, copy.source, Seeds(live), say=say, progress=progress).run()
+
+
+def _require_answer(connection: BaseDatabaseWrapper) -> None:
+    """Raise CouldNotCopy where there is no server, or none that lets this role in."""
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise CouldNotCopy(
+            f"The database {connection.alias} cannot be reached: {error}\nSee that its server runs, and that "
+            f"DATABASES[{connection.alias!r}] leads to it: HOST, PORT, NAME, USER, PASSWORD. Nothing was done."
+        ) from error
 
 
 class Rehearsing:
@@ -95,7 +109,7 @@ class Rehearsing:
             result = MigrationResult(migration.app_label, migration.name, is_guarded=is_guarded(migration))
             self.rehearsal.migrations.append(result)
             trial = Trial(self._stage, migration, state, result, self._teller(f"{number} of {len(plan)}, {migration}"))
-            with self._noting_the_end(result):
+            with self._noting_the_end(result), states_remembered(migration):
                 self._try(trial)
             state = trial.after
 

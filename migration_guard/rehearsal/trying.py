@@ -23,6 +23,7 @@ from migration_guard.rehearsal.predicting import predicted_tables
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
 from migration_guard.rehearsal.rows import fill
 from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs_for
+from migration_guard.restoring.looking import Look
 from migration_guard.review.findings import Severity
 from migration_guard.runs import RunLedger
 
@@ -91,6 +92,11 @@ class Trial:
         self.renamed: dict[str, str] = {}
         # New ones with rows that were made up, to be lost on the way back.
         self._written: set[str] = set()
+        self._known: dict[int, str] = {}
+        # As it was before, and what is known of its tables by number: to compare rows that nobody wrote takes long.
+        self._original = Look({}, {})
+        self._unwritten: set[int] = set()
+        self._unaltered: set[int] = set()
         # What was measured while nobody was beside it.
         self._alone: list[StatementResult] = []
         result.reversible = all(operation.reversible for operation in migration.operations)
@@ -105,6 +111,10 @@ class Trial:
         """Tables that are made, and those that are there under another name."""
         return self._forward_catalog.tables.keys() - self._catalog_before.tables.keys()
 
+    def _names(self, numbers: set[int]) -> set[str]:
+        """What these tables were called before."""
+        return {self._known[oid] for oid in numbers & self._known.keys()}
+
     def look(self) -> None:
         """Find out what it touches: in a transaction that is rolled back, or by what its SQL says."""
         self.tell("what it touches")
@@ -114,9 +124,13 @@ class Trial:
             return
         recorder = Recorder(self.connection)
         with self._filling_in(recorder), transaction.atomic(using=self.connection.alias):
+            self._original = Look.at(self.connection)
             with recorder.at_work(), self.connection.schema_editor(atomic=True) as editor:
                 self.migration.apply(self.state.clone(), editor)
                 run_deferred(editor)
+            after = Look.at(self.connection)
+            self._unwritten = self._original.tables.keys() - self._original.written_until(after)
+            self._unaltered = self._unwritten - self._original.altered_until(after)
             transaction.set_rollback(True, using=self.connection.alias)
         self.touched, self._used = recorder.changed, recorder.used
         self._alone = recorder.statements
@@ -131,6 +145,7 @@ class Trial:
         self._forward_catalog = read(self.connection)
         tables = {oid: table for oid, table in relations(self.connection).items() if table.kind in TABLE_KINDS}
         self.new_tables = {table.name for oid, table in tables.items() if oid not in known}
+        self._known = {oid: table.name for oid, table in known.items()}
         self.renamed = {known[oid].name: table.name for oid, table in tables.items() if oid in known}
         self._note_sizes(sizes)
         self._note_uncompared(counted)
@@ -194,7 +209,7 @@ class Trial:
     def _back_and_forward(self) -> None:
         """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back."""
         self.tell("back")
-        sums = self.stage.kept.checksums(self.touched | self._new_names)
+        sums = self.stage.kept.checksums((self.touched - self._names(self._unaltered)) | self._new_names)
         counted = changes(self.connection)
         if self.migration.atomic:
             with transaction.atomic(using=self.connection.alias):
@@ -207,8 +222,11 @@ class Trial:
 
     def _round_trip(self, sums: dict[str, tuple[int, str]]) -> None:
         self._count_losses()
+        before = Look.at(self.connection)
         if not self._back():
             return
+        after = Look.at(self.connection)
+        self._unwritten -= before.written_until(after) | self._original.lost_until(after)
         # Else what is deferred to the end of the transaction would stand in the way of the next statement.
         execute(self.connection, CHECK_NOW)
         self._compare_with_before()
@@ -272,7 +290,7 @@ class Trial:
         found = differences(read(self.connection), self._catalog_before)
         hint = "Its ways forward and back must meet: what is made by hand is undone by hand."
         self._find_differences("reverse-differs", found, "Forward and back lead to another schema", hint)
-        returned = self.stage.kept.compare()
+        returned = self.stage.kept.compare(self._names(self._unwritten))
         self.result.reverse_lossless = not returned.losses and not returned.added
         known = {(loss.table, loss.column) for loss in self.result.losses}
         self.result.losses += [loss for loss in returned.losses if loss[:2] not in known]

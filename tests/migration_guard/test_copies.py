@@ -26,8 +26,9 @@ from psycopg import sql
 from pytest_django import DjangoDbBlocker, Settings
 
 from config.postgres import EmbeddedServer
+from migration_guard import programs
 from migration_guard.databases import create, drop, prefix_of
-from migration_guard.rehearsal import copies, disk, programs
+from migration_guard.rehearsal import copies, disk
 from migration_guard.rehearsal.copies import Copy, From, copy_of
 from migration_guard.rehearsal.disk import CouldNotCopy
 from migration_guard.scratch import _is_scratch
@@ -361,7 +362,7 @@ def test_program_is_the_oldest_that_is_not_older_than_the_server(
 
     assert programs.client_program("pg_dump", server_major=15) == str(tmp_path / "16/pg_dump")
     assert programs.client_program("pg_dump") == str(tmp_path / "18/pg_dump")
-    with pytest.raises(CouldNotCopy) as caught:
+    with pytest.raises(programs.NoProgram) as caught:
         programs.client_program("pg_dump", server_major=19)
     assert "found here: 14, 16, 18" in str(caught.value)
     assert "postgresql-client-19" in str(caught.value)
@@ -505,7 +506,7 @@ def test_killed_copying_leaves_nothing_behind_the_next(shop: Stranger, chosen: s
     temporary = Path(tempfile.gettempdir())
     before = set(temporary.iterdir())
     started = prefix_of(shop.env["POSTGRES_DB"])
-    for after in (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0):
+    for after in (0.0, 0.1, 0.3, 0.6, 1.2):
         process = shop.start(sys.executable, "-c", COPYING, chosen)
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
@@ -907,10 +908,10 @@ def test_killed_command_leaves_nothing_behind_the_next(tidy: Stranger, tmp_path:
     whole = time.monotonic() - began
     started: set[psutil.Process] = set()
     seen: set[str] = set()
-    ways = ((), ("--sample", "50"), (), ("--from", str(folder)))
-    for number in range(12):
-        process = tidy.start(sys.executable, "manage.py", "rehearse", *ways[number % 4])
-        time.sleep(whole * random.uniform(0.2, 0.95))
+    ways = ((), ("--sample", "50"), ("--from", str(folder)))
+    for number in range(6):
+        process = tidy.start(sys.executable, "manage.py", "rehearse", *ways[number % 3])
+        time.sleep(whole * random.uniform(0.3, 1.1))
         children = psutil.Process(process.pid).children(recursive=True)
         seen |= {Path(argument).name for child in children for argument in child.cmdline()[:3]}
         os.kill(process.pid, signal.SIGKILL)
@@ -1021,29 +1022,30 @@ def test_lock_that_is_held_all_the_time(tidy: Stranger) -> None:
 
 
 @contextmanager
-def on_a_small_disk(server: EmbeddedServer) -> Iterator[None]:
-    """The server's databases on a disk of 60 MB, for as long as the block lasts."""
-    base = server.data / "base"
+def small_disk(server: EmbeddedServer, name: str, *, megabytes: int) -> Iterator[Path]:
+    """A folder of the server's data, on a disk of its own for as long as the block lasts."""
+    folder = server.data / name
     server.stop()
-    kept = base.rename(server.data / "kept")
-    base.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m,mode=700", "tmpfs", str(base)], check=False)
+    kept = folder.rename(server.home / name)
+    folder.mkdir()
+    options = f"size={megabytes}m,mode=700"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=False)
     if mounted.returncode:
         pytest.skip("A file system cannot be mounted here.")
     try:
-        subprocess.run(["cp", "-a", f"{kept}/.", str(base)], check=True)
+        subprocess.run(["cp", "-a", f"{kept}/.", str(folder)], check=True)
         server.start()
-        yield
+        yield folder
     finally:
         server.stop()
-        subprocess.run(["umount", str(base)], check=True)
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @endurance
 def test_small_disk_is_noticed_before_anything_is_copied(tidy: Stranger) -> None:
     tidy.sql(LARGE.format(rows=150_000))
     tidy.sql("ANALYZE")
-    with another_server(["fsync=off"]) as server, on_a_small_disk(server):
+    with another_server(["fsync=off"]) as server, small_disk(server, "base", megabytes=60):
         tidy.configure(ELSEWHERE.format(address=server.address))
 
         said = refused_with(tidy, "--database", "elsewhere")

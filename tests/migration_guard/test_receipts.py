@@ -202,3 +202,11 @@ def test_schema_only_earns_none(shop: Stranger) -> None:
     succeed(shop, "rehearse", "--schema-only")
 
     assert not path_of(shop, "0002_v").exists()
+
+
+@pytest.mark.parametrize("option", ["--write-receipts", "--check-receipts"])
+def test_schema_only_with_receipts_is_refused(shop: Stranger, option: str) -> None:
+    command = shop.manage("rehearse", "--schema-only", option)
+
+    assert command.returncode == 2
+    assert "--schema-only shows nothing of the rows, and earns no receipt" in command.stdout

@@ -1,8 +1,10 @@
 """`rehearse` measures pending migrations on a copy, and leaves the database that it copies as it is."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from migration_guard.databases import prefix_of
 from tests.migration_guard.operating import succeed
 from tests.migration_guard.stranger import ADD_COLUMN, Stranger
+from tests.programs import running
 
 endurance = pytest.mark.endurance
 
@@ -23,6 +26,9 @@ LEFT_BEHIND = """
     UNION ALL
     SELECT application_name FROM pg_stat_activity
     WHERE starts_with(datname, %s) OR (datname = current_database() AND application_name LIKE 'migration_guard%%')
+"""
+SLEEPING = """
+    SELECT pid FROM pg_stat_activity WHERE starts_with(datname, %s) AND state = 'active' AND query LIKE '%%pg_sleep%%'
 """
 WEIRD = '"Weird ""x"" 100%"'
 VOLATILE = "ALTER TABLE shop_item ADD COLUMN w double precision DEFAULT random()"
@@ -351,6 +357,43 @@ def test_page_that_cannot_be_written_is_told_first(stocked: Stranger) -> None:
 
     assert command.returncode == 2
     assert "The page cannot be written" in command.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"POSTGRES_PORT": "1"}, "Connection refused"),
+        ({"POSTGRES_PASSWORD": "another"}, "password authentication failed"),
+        ({"POSTGRES_DB": "there_is_none"}, 'database "there_is_none" does not exist'),
+    ],
+)
+def test_database_that_cannot_be_reached(shop: Stranger, variables: dict[str, str], said: str) -> None:
+    command = shop.run(sys.executable, "manage.py", "rehearse", "--html", "page.html", env=variables)
+
+    assert command.returncode == 2
+    assert "The database default cannot be reached" in command.stdout
+    assert said in command.stdout
+    assert "See that its server runs, and that DATABASES['default'] leads to it" in command.stdout
+    assert not (shop.path / "page.html").exists()
+
+
+@endurance
+def test_interrupted_command_leaves_nothing_behind(stocked: Stranger) -> None:
+    stocked.operations("0002_sleep", "migrations.RunSQL('SELECT pg_sleep(30)', '')")
+    # Who runs the tests in the background has their processes ignore the signal.
+    interruptible = ("env", "--default-signal=INT", sys.executable)
+    with running(stocked, *interruptible, "manage.py", "rehearse", "--html", "page.html") as rehearsing:
+        while not stocked.sql(SLEEPING, prefix_of(stocked.env["POSTGRES_DB"])):
+            assert rehearsing.process.poll() is None, rehearsing.output
+            time.sleep(0.05)
+        rehearsing.process.send_signal(signal.SIGINT)
+
+        assert rehearsing.wait() == 2
+
+    assert "Interrupted. The database was only read" in rehearsing.output
+    assert "Traceback" not in rehearsing.output
+    assert left_behind(stocked) == []
+    assert not (stocked.path / "page.html").exists()
 
 
 @endurance

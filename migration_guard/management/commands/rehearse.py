@@ -54,17 +54,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        chosen = _chosen(options)
         if options["html"]:
             _refuse_unwritable(options["html"])
-        chosen = From(
-            dump=options["from"],
-            percent=options["sample"],
-            schema_only=options["schema_only"],
-            history=options["history"],
-        )
         progress = Progress()
-        with exiting_2("It cannot be rehearsed", progress):
-            rehearsal = rehearse(chosen, options["database"], say=self.stderr.write, progress=progress)
+        try:
+            with exiting_2("It cannot be rehearsed", progress):
+                rehearsal = rehearse(chosen, options["database"], say=self.stderr.write, progress=progress)
+        except KeyboardInterrupt:
+            told = "Interrupted. The database was only read; what may be left of the copy goes with the next rehearsal."
+            raise CommandError(told, returncode=2) from None
         if options["html"]:
             options["html"].write_text(as_html(rehearsal))
         self.stdout.write(as_json(rehearsal) if options["json"] else as_text(rehearsal))
@@ -83,10 +82,28 @@ class Command(BaseCommand):
         return 0
 
 
+def _chosen(options: dict[str, Any]) -> From:
+    """Raises CommandError for a choice that would say nothing."""
+    if options["schema_only"] and (options["write_receipts"] or options["check_receipts"]):
+        raise CommandError(
+            "--schema-only shows nothing of the rows, and earns no receipt: none can be written or checked by it. "
+            "Leave one of the two out. Nothing was done.",
+            returncode=2,
+        )
+    return From(
+        dump=options["from"],
+        percent=options["sample"],
+        schema_only=options["schema_only"],
+        history=options["history"],
+    )
+
+
 def _refuse_unwritable(path: Path) -> None:
-    """Before an hour of work: a page that cannot be written then."""
+    """Before an hour of work: a page that cannot be written then. It leaves no file."""
+    is_new = not path.exists()
     try:
-        with path.open("a"):
-            return
+        path.open("a").close()
     except OSError as error:
         raise CommandError(f"The page cannot be written: {error}. Nothing was done.", returncode=2) from error
+    if is_new:
+        path.unlink()
