@@ -32,8 +32,7 @@ WRONG_PASSWORD = Diagnosis(
     "password authentication failed",
     "the server refuses the password",
     "PostgreSQL keeps the password that it was created with; a change in .env does not reach it. Give the server "
-    "the new one: docker compose exec db psql -U postgres -c '\\password'. The embedded server asks for the "
-    "former one: put that back into .env, uv run python manage.py db psql -c '\\password', then change .env.",
+    "the new one: uv run python manage.py db password",
 )
 NOTHING_LISTENS = Diagnosis("refused", "nothing listens there", START_IT, passes=True)
 # The first whose sign is in libpq's message holds: a failed connection has no SQLSTATE.

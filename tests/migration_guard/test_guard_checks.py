@@ -12,6 +12,8 @@ WRONG = [
     ("['shop']", "guard.E001"),
     ("None", "guard.E001"),
     ("{'LOCK_TIMEOUTS': 1}", "guard.E002"),
+    ("{'DOCTOR': 'shop.check'}", "guard.E011"),
+    ("{'DOCTOR': ['shop.nothing_like_that']}", "guard.E011"),
     ("{'RESTORE_POINTS': ''}", "guard.E012"),
     ("{'RESTORE_POINTS': 1}", "guard.E012"),
     ("{'RESTORE_POINTS_KEPT': 0}", "guard.E013"),
