@@ -1,5 +1,6 @@
-"""`doctor` on a healthy project: whole processes, median and slowest. Needs a server: uv run python manage.py db start, then
+"""`doctor` on a healthy project: whole processes, median and slowest. Needs a server:
 
+    uv run python manage.py db start
     uv run python manage.py prepare
     uv run python -m benchmarks.doctor [--times N]
 

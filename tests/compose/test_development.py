@@ -111,7 +111,7 @@ def test_a_password_changed_after_the_volume_was_made_is_explained(compose: Comp
 
     assert ended.returncode != 0
     log = compose.wait_for_log("the server refuses the password")
-    assert r"docker compose exec db psql -U postgres -c '\password'" in log
+    assert "uv run python manage.py db password" in log
     assert "another-password" not in log
 
 
