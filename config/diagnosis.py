@@ -6,7 +6,6 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
@@ -16,7 +15,7 @@ from django.conf import settings
 from config.compose import Compose, Container, NoCompose, has_address
 from config.database import NOTHING_LISTENS, WRONG_PASSWORD, diagnose
 from config.postgres import EmbeddedServer, embedded_server
-from config.stack import is_free
+from config.stack import answers, is_free
 from migration_guard.doctor import Diagnosis, command, note, ok, problem, unknown
 
 MIGRATIONS = Path("trader", "migrations")
@@ -114,7 +113,8 @@ def check_backend(_alias: str) -> Iterator[Diagnosis]:
 
 def _local_backend(more: str) -> Iterator[Diagnosis]:
     port = int(settings.BACKEND_PORT.partition("-")[0])
-    if _is_alive(port):
+    # Ready or not.
+    if answers(port, "/livez", within=1):
         yield ok("backend", f"answers at http://localhost:{port}{more}")
     elif is_free(port):
         yield note("backend", f"none runs{more}", BUILD if "Compose's" in more else command("up"))
@@ -169,18 +169,6 @@ from pathlib import Path
 {inspect.getsource(hashes)}
 print(json.dumps(hashes(Path.cwd(), sys.argv[1:])))
 """
-
-
-def _is_alive(port: int) -> bool:
-    """Whether this program serves there, ready or not."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.request("GET", "/livez")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _set(variable: str, taken: int) -> str:

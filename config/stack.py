@@ -150,9 +150,14 @@ def is_free(port: int) -> bool:
 
 def is_ready(port: int) -> bool:
     """Whether a backend on this machine answers 200 on /readyz."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=3)
+    return answers(port, "/readyz", within=3)
+
+
+def answers(port: int, path: str, *, within: float) -> bool:
+    """Whether what listens on this machine's port says 200 to that; seconds for each step of the conversation."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=within)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

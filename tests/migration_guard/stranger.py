@@ -1,5 +1,6 @@
 """A project that has never heard of the trading book: settings, one app and the guard, with a database of its own."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -99,6 +100,9 @@ class Stranger(Project):
             settings.write(f"\n{dedent(text)}\n")
 
     def manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """As a project's, and twice as fast where the system lets a process be watched by its number."""
+        if not hasattr(os, "pidfd_open"):
+            return super().manage(*arguments)
         return run_forked(["manage.py", *arguments], self.path, self.environment, timeout=60)
 
     def use_plain_django(self) -> None:
