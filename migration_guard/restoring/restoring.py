@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.applied import Say
-from migration_guard.connections import rows
+from migration_guard.connections import execute, rows
 from migration_guard.patience import Patience
 from migration_guard.programs import ProgramFailed
 from migration_guard.restoring.points import RestorePoint
@@ -20,6 +20,9 @@ from migration_guard.turns import turn
 
 REFERS_TO = "SELECT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(%s)"
 OID = "SELECT to_regclass(%s)::oid::bigint"
+
+# With less, rows are joined piece by piece, and changed in that order and not the table's: that takes twice as long.
+WORK_MEMORY = "SET LOCAL work_mem = '256MB'"
 
 
 class Restoring:
@@ -80,6 +83,7 @@ class Restoring:
 
     def _work(self) -> list[str]:
         with transaction.atomic(using=self.connection.alias), self.connection.wrap_database_errors:
+            execute(self.connection, WORK_MEMORY)
             for returning in self.parts:
                 returning.lock()
             there = {returning.name for returning in self.parts if not returning.is_gone}
