@@ -29,7 +29,8 @@ EXPORT = "SELECT pg_export_snapshot()"
 COUNT = SQL("SELECT count(*) FROM ONLY {table}")
 # What a script is read by: what each entry is, and where the rows of a table begin and end.
 ENTRY = re.compile(rb"-- (?:(?:Data for )?Name: .*; Type: ([A-Z ]+); Schema: .*|PostgreSQL database dump complete)\n")
-COPY_FROM = re.compile(rb"COPY (.+) \((.+)\) FROM stdin;\n")
+IDENTIFIER = rb'(?:"(?:[^"]|"")*"|[^\s".()]+)'
+COPY_FROM = re.compile(rb"COPY (%b\.%b) \((.+)\) FROM stdin;\n" % (IDENTIFIER, IDENTIFIER))
 END = b"\\.\n"
 # What psql obeys and a server does not, and settings that would outlast the transaction: names have their schema.
 FOR_PSQL = re.compile(rb"\\(?:un)?restrict .*\n|SET \w+ = .*;\n|SELECT pg_catalog\.set_config\('search_path', .*;\n")
