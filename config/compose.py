@@ -6,8 +6,8 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from psycopg import sql
@@ -19,7 +19,11 @@ WORKING_DIR = "com.docker.compose.project.working_dir"
 
 
 class NoCompose(Exception):
-    """Docker is not installed here, or does not answer; the message says which."""
+    """Docker is not installed here, or fails; the message says why."""
+
+
+class NoAnswer(NoCompose):
+    """Docker is here and says nothing: what it runs is not known."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +40,34 @@ class Container:
     def is_running(self) -> bool:
         return self.state == "running"
 
+    @property
+    def condition(self) -> str:
+        """Its health, while it runs and is asked for it; else its state."""
+        return self.health if self.is_running and self.health else self.state
+
 
 class Compose:
     """The project of this checkout, as `docker compose` there would find it."""
 
     def __init__(self, checkout: Path) -> None:
         self.checkout = checkout
+        self._asking = Lock()
+        self._answer: list[Container] | NoCompose | None = None
 
     def container(self, service: str) -> Container | None:
-        """The first one of the service; None where there is none. Raises NoCompose."""
-        return next((container for container in self._containers if container.service == service), None)
+        """The first one of the service; None where there is none. Docker is asked once. Raises NoCompose."""
+        with self._asking:
+            if self._answer is None:
+                self._answer = self._ask()
+        if isinstance(self._answer, NoCompose):
+            raise self._answer
+        return next((container for container in self._answer if container.service == service), None)
 
-    @cached_property
-    def _containers(self) -> list[Container]:
-        listed = self.run("ps", "--all", "--format", "json")
+    def _ask(self) -> list[Container] | NoCompose:
+        try:
+            listed = self.run("ps", "--all", "--format", "json")
+        except NoCompose as error:
+            return error
         # Of one version a line each, of another one list.
         values = [json.loads(line) for line in listed.splitlines() if line]
         return [_container(each) for value in values for each in (value if isinstance(value, list) else [value])]
@@ -74,26 +92,26 @@ class Compose:
         except subprocess.TimeoutExpired as error:
             # With the program that docker has started for it, which would keep the pipe open.
             os.killpg(program.pid, signal.SIGKILL)
-            raise NoCompose(f"docker does not answer within {timeout:g} s") from error
+            raise NoAnswer(f"docker does not answer within {timeout:g} s") from error
         if program.returncode:
             raise NoCompose(f"docker compose {arguments[0]} fails: {' '.join(errors.split())}")
         return printed
 
 
-def has_address(compose: Compose, address: Address) -> bool:
-    """Whether the project's db is what listens there."""
+def has_address(compose: Compose, address: Address) -> bool | None:
+    """Whether the project's db is what listens there; None where Docker does not say."""
     try:
         container = compose.container("db")
+    except NoAnswer:
+        return None
     except NoCompose:
         return False
-    if container is None or not container.is_running or address.host not in LOCAL_HOSTS:
-        return False
-    return address.port in container.ports.values()
+    return container is not None and address.host in LOCAL_HOSTS and address.port in container.ports.values()
 
 
 def set_password(compose: Compose, address: Address) -> None:
     """Give the owner the address's password; within the container nobody asks for the former one. Raises NoCompose."""
-    if not has_address(compose, address):
+    if has_address(compose, address) is False:
         raise NoCompose(
             f"Neither the embedded PostgreSQL nor Compose's db runs at {address.host}:{address.port}: change the "
             "password where that server is, with psql's \\password."

@@ -35,6 +35,9 @@ WRONG_PASSWORD = Diagnosis(
     "the new one: uv run python manage.py db password",
 )
 NOTHING_LISTENS = Diagnosis("refused", "nothing listens there", START_IT, passes=True)
+SAYS_NOTHING = Diagnosis(
+    "timeout expired", "what listens there says nothing", f"{START_IT}. {ANOTHER_PORT}", passes=True
+)
 # The first whose sign is in libpq's message holds: a failed connection has no SQLSTATE.
 DIAGNOSES = [
     WRONG_PASSWORD,
@@ -43,7 +46,7 @@ DIAGNOSES = [
     Diagnosis("does not exist", "the server has no such database or role", "Create it, or change POSTGRES_DB."),
     Diagnosis("expected authentication request", "what listens there is no PostgreSQL server", ANOTHER_PORT),
     Diagnosis("invalid response to SSL negotiation", "what listens there is no PostgreSQL server", ANOTHER_PORT),
-    Diagnosis("timeout expired", "what listens there says nothing", f"{START_IT}. {ANOTHER_PORT}", passes=True),
+    SAYS_NOTHING,
     NOTHING_LISTENS,
     Diagnosis(
         "resolve", "the host name is unknown", "Change POSTGRES_SERVER: localhost, or db in Compose.", passes=True

@@ -13,10 +13,11 @@ import psycopg
 from django.conf import settings
 
 from config.compose import Compose, Container, NoCompose, has_address
-from config.database import NOTHING_LISTENS, WRONG_PASSWORD, diagnose
-from config.postgres import EmbeddedServer, embedded_server
+from config.database import ANOTHER_PORT, NOTHING_LISTENS, SAYS_NOTHING, WRONG_PASSWORD, diagnose
+from config.postgres import LOCAL_HOSTS, EmbeddedServer, embedded_server
 from config.stack import answers, is_free
 from migration_guard.doctor import Diagnosis, command, note, ok, problem, unknown
+from migration_guard.rehearsal.telling import listed
 
 MIGRATIONS = Path("trader", "migrations")
 # What the image has of the checkout; the migrations are mounted over it, and looked at by themselves.
@@ -24,8 +25,12 @@ SOURCES = ("config", "migration_guard", "trader", "manage.py", "entrypoint.sh", 
 START_COMPOSE = "docker compose up db -d --wait"
 BUILD = "docker compose up --build --wait"
 RECREATE = f"{BUILD} --force-recreate backend"
-RESTART = "docker compose restart backend && docker compose up --wait"
-MOST_NAMES = 3
+WAIT = "docker compose up --wait"
+RESTART = f"docker compose restart backend && {WAIT}"
+# States of a container that somebody has stopped, or never started.
+STOPPED = {"created", "exited"}
+WELL = {"healthy", "running"}
+COMPOSE = Compose(settings.BASE_DIR)
 CONNECT_SECONDS = 2
 
 
@@ -42,35 +47,49 @@ def check_server(_alias: str) -> Iterator[Diagnosis]:
     except psycopg.OperationalError as error:
         yield _silence(error, server, address)
         return
+    yield ok("server", f"the one at {address} is {_whose(server)}")
+
+
+def _whose(server: EmbeddedServer) -> str:
     if server.pid:
-        yield ok("server", f"the one at {address} is the embedded PostgreSQL, process {server.pid}")
-    elif has_address(Compose(settings.BASE_DIR), server.address):
-        yield ok("server", f"the one at {address} is Compose's db")
-    else:
-        yield ok("server", f"the one at {address} is neither the embedded PostgreSQL nor Compose's db of this folder")
+        return f"the embedded PostgreSQL, process {server.pid}"
+    is_composes = has_address(COMPOSE, server.address)
+    if is_composes is None:
+        return "not the embedded PostgreSQL; docker does not say whether it is Compose's db"
+    return "Compose's db" if is_composes else "neither the embedded PostgreSQL nor Compose's db of this folder"
 
 
 def _silence(error: psycopg.OperationalError, server: EmbeddedServer, address: str) -> Diagnosis:
     found = diagnose(error)
     told = f"{address}: {found.cause}"
-    if found is WRONG_PASSWORD:
-        kept = "the server keeps the password that its data was made with, and .env has another"
-        return problem("server", f"{told}; {kept}", command("db", "password"))
+    if server.address.host not in LOCAL_HOSTS:
+        return problem("server", f"{told}. {found.remedy}")
     if found is NOTHING_LISTENS:
         return _start(told)
-    if "no PostgreSQL" in found.cause:
-        return problem("server", told, f"{_set('POSTGRES_PORT', server.address.port)} && {_start(told).mend}")
-    if server.pid and psutil.Process(server.pid).status() == psutil.STATUS_STOPPED:
-        return problem(
-            "server", f"{told}: the embedded PostgreSQL, process {server.pid}, is held", f"kill -CONT {server.pid}"
-        )
+    if found is SAYS_NOTHING and server.pid:
+        return _held(told, server.pid)
+    if found is SAYS_NOTHING and has_address(COMPOSE, server.address):
+        return problem("server", f"{told}, and it is Compose's db", f"docker compose restart db && {WAIT}")
+    if found is WRONG_PASSWORD and (server.pid or has_address(COMPOSE, server.address) is not False):
+        kept = "the server keeps the password that its data was made with, and .env has another"
+        return problem("server", f"{told}; {kept}", command("db", "password"))
+    if found is WRONG_PASSWORD or ANOTHER_PORT in found.remedy:
+        mend = f"{_set('POSTGRES_PORT', server.address.port)} && {_start(told).mend}"
+        return problem("server", f"{told}; it is {_whose(server)}", mend)
     return problem("server", f"{told}: {' '.join(str(error).split())}. {found.remedy}")
+
+
+def _held(told: str, pid: int) -> Diagnosis:
+    if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+        return problem("server", f"{told}: the embedded PostgreSQL, process {pid}, is held", f"kill -CONT {pid}")
+    restart = f"{command('db', 'stop')} && {command('db', 'start')}"
+    return problem("server", f"{told}: the embedded PostgreSQL, process {pid}, is too busy, or hangs", restart)
 
 
 def _start(told: str) -> Diagnosis:
     """By what the database was started with here, where that is known."""
     try:
-        container = Compose(settings.BASE_DIR).container("db")
+        container = COMPOSE.container("db")
     except NoCompose:
         return problem("server", told, command("db", "start"))
     if container is None:
@@ -84,7 +103,7 @@ def check_files(_alias: str) -> Iterator[Diagnosis]:
     folder = settings.BASE_DIR / MIGRATIONS
     closed = [path for path in (folder, *sorted(folder.rglob("*"))) if not _is_open(path)]
     if closed:
-        names = _listed(path.relative_to(settings.BASE_DIR) for path in closed)
+        names = listed(str(path.relative_to(settings.BASE_DIR)) for path in closed)
         told = f"{names} cannot be read by every user, as a container's has to"
         yield problem("files", told, f"chmod -R go+rX {MIGRATIONS}")
     else:
@@ -99,16 +118,20 @@ def _is_open(path: Path) -> bool:
 
 def check_backend(_alias: str) -> Iterator[Diagnosis]:
     """The backend: in a container, with the files that are here, or on this machine."""
-    compose = Compose(settings.BASE_DIR)
     try:
-        container = compose.container("backend")
+        container = COMPOSE.container("backend")
     except NoCompose as error:
         yield from _local_backend(f"; Compose was not looked at: {error}")
         return
-    if container is None or not container.is_running:
+    if container is None or container.state in STOPPED:
         yield from _local_backend("" if container is None else f"; Compose's is {container.state}")
-        return
-    yield from _container_backend(compose, container)
+    elif container.checkout and Path(container.checkout).resolve() != settings.BASE_DIR.resolve():
+        told = f"the containers of this project's name are those of {container.checkout}"
+        yield problem("backend", told, RECREATE)
+    else:
+        yield _condition(container)
+        if container.is_running:
+            yield from _files_of_container()
 
 
 def _local_backend(more: str) -> Iterator[Diagnosis]:
@@ -122,17 +145,17 @@ def _local_backend(more: str) -> Iterator[Diagnosis]:
         yield problem("backend", f"port {port} is taken by another program{more}", _set("BACKEND_PORT", port))
 
 
-def _container_backend(compose: Compose, container: Container) -> Iterator[Diagnosis]:
-    if container.checkout and Path(container.checkout) != settings.BASE_DIR:
-        told = f"the containers of this project's name are those of {container.checkout}"
-        yield problem("backend", told, RECREATE)
-        return
-    if container.health in {"healthy", ""}:
-        yield ok("backend", "Compose's is healthy")
-    else:
-        yield problem("backend", f"Compose's is {container.health}: docker compose logs backend says why", RECREATE)
+def _condition(container: Container) -> Diagnosis:
+    told = f"Compose's is {container.condition}"
+    if container.condition in WELL:
+        return ok("backend", told)
+    mend = WAIT if container.condition == "starting" else RECREATE
+    return problem("backend", f"{told}: docker compose logs backend says why", mend)
+
+
+def _files_of_container() -> Iterator[Diagnosis]:
     try:
-        there = json.loads(compose.run("exec", "-T", "backend", "python", "-IS", "-c", IN_CONTAINER, *SOURCES))
+        there = json.loads(COMPOSE.run("exec", "-T", "backend", "python", "-IS", "-c", IN_CONTAINER, *SOURCES))
     except NoCompose as error:
         yield unknown("container", f"its files could not be looked at: {error}")
         return
@@ -147,9 +170,9 @@ def compare(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[Diagn
     if migrations:
         # Outside local development they are in the image.
         mend = RESTART if settings.IS_LOCAL and not sources else BUILD
-        yield problem("container", f"it has other migrations than this folder: {_listed(migrations)}", mend)
+        yield problem("container", f"it has other migrations than this folder: {listed(migrations)}", mend)
     if sources:
-        yield problem("image", f"it is older than the sources: {_listed(sources)}", BUILD)
+        yield problem("image", f"it is older than the sources: {listed(sources)}", BUILD)
     if not differing:
         yield ok("container", f"it has the files that are here, {len(here)} compared")
 
@@ -179,9 +202,3 @@ def _set(variable: str, taken: int) -> str:
     if f"\n{variable}=" in (settings.BASE_DIR / ".env").read_text():
         return f"perl -pi -e 's/^{variable}=.*/{line}/' .env"
     return f"echo {line} >> .env"
-
-
-def _listed(names: Iterable[object]) -> str:
-    found = [str(name) for name in names]
-    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
-    return f"{', '.join(found[:MOST_NAMES])}{more}"

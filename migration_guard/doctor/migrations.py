@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.db import DatabaseError
 from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.exceptions import (
@@ -17,6 +18,7 @@ from django.db.migrations.exceptions import (
 )
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from migration_guard.connections import rows
@@ -25,12 +27,12 @@ from migration_guard.doctor.session import looking
 from migration_guard.executor import GuardedExecutor
 from migration_guard.ledger import MigrationKey, source_of
 from migration_guard.patience import Patience
+from migration_guard.rehearsal.telling import listed
 from migration_guard.runs import Action, RunLedger
 from migration_guard.survey import Survey
 from migration_guard.turns import is_taken
 
 BROKEN_GRAPH = (BadMigrationError, CircularDependencyError, NodeNotFoundError)
-MOST_NAMES = 4
 IN_CONFLICT = "<<<<<<<"
 COLUMNS = """
     SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
@@ -39,7 +41,7 @@ COLUMNS = """
 """
 
 
-def check_files(_alias: str) -> Iterator[Diagnosis]:
+def check_files(alias: str) -> Iterator[Diagnosis]:
     """That they form one line in each app, and say what the models say, as `makemigrations --check` looks at it."""
     try:
         loader = MigrationLoader(None)
@@ -48,17 +50,33 @@ def check_files(_alias: str) -> Iterator[Diagnosis]:
         return
     conflicts = loader.detect_conflicts()
     for app, names in sorted(conflicts.items()):
-        yield problem("files", f"{app} has two heads: {', '.join(sorted(names))}", _joining(app))
+        yield problem("files", f"{app} has two heads: {', '.join(sorted(names))}", _joining(app, names, alias))
     if not conflicts:
         yield from _unwritten(loader)
 
 
-def _joining(app: str) -> str:
-    """In the middle of a merge, the one that is not on the main branch moves behind the other."""
-    newest = Path(apps.get_app_config(app).path, "migrations", "max_migration.txt")
-    if apps.is_installed("django_linear_migrations") and newest.exists() and IN_CONFLICT in newest.read_text():
+def _joining(app: str, heads: Iterable[str], alias: str) -> str:
+    """In the middle of a merge one head moves behind the other, unless it is applied; else a third one joins them."""
+    is_linear = apps.is_installed("django_linear_migrations")
+    if is_linear and _is_in_conflict(app) and not _is_applied(app, heads, alias):
         return command("rebase_migration", app)
-    return command("makemigrations", app, "--merge", "--no-input", "-n", "merge_of_two_heads")
+    # The checks of django_linear_migrations refuse two heads, also to the command that ends them.
+    skip = ["--skip-checks"] if is_linear else []
+    return command("makemigrations", app, "--merge", "--no-input", *skip, "-n", "merge_of_two_heads")
+
+
+def _is_in_conflict(app: str) -> bool:
+    newest = Path(apps.get_app_config(app).path, "migrations", "max_migration.txt")
+    return newest.exists() and IN_CONFLICT in newest.read_text()
+
+
+def _is_applied(app: str, names: Iterable[str], alias: str) -> bool:
+    """Whether any of them is, as far as the database says so."""
+    try:
+        with looking(alias) as session:
+            return not MigrationRecorder(session).applied_migrations().keys().isdisjoint((app, name) for name in names)
+    except DatabaseError:
+        return False
 
 
 def _unwritten(loader: MigrationLoader) -> Iterator[Diagnosis]:
@@ -68,7 +86,7 @@ def _unwritten(loader: MigrationLoader) -> Iterator[Diagnosis]:
     for app, migrations in sorted(changes.items()):
         told = [operation.describe() for migration in migrations for operation in migration.operations]
         mend = command("makemigrations", app, "-n", migrations[0].suggest_name())
-        yield problem("models", f"{app} has changes without a migration: {_listed(told)}", mend)
+        yield problem("models", f"{app} has changes without a migration: {listed(told)}", mend)
     if not changes:
         yield ok("models", "no change is without a migration")
 
@@ -118,11 +136,14 @@ class _Differences:
         if not pending:
             return
         first = pending[0]
-        if self._is_there(first):
+        if self.loader.detect_conflicts():
+            told = f"{len(pending)} to be applied, once there is one head again: {listed(map(str, pending))}"
+            yield problem("migrations", told)
+        elif self._is_there(first):
             told = f"{first} is to be applied, and what it makes is there already: recorded it was not"
             yield problem("migrations", told, self._migrate("--fake", *_key(first)))
         else:
-            told = f"{len(pending)} to be applied: {_listed(map(str, pending))}"
+            told = f"{len(pending)} to be applied: {listed(map(str, pending))}"
             yield problem("migrations", told, self._migrate())
 
     def _is_there(self, migration: Migration) -> bool:
@@ -135,7 +156,7 @@ class _Differences:
         adopted = self.survey.to_adopt.keys() - self.survey.on_disk.keys() - self._replaced()
         missing = sorted({*self.survey.unknown, *adopted})
         for app in sorted({app for app, _ in missing} & set(self.loader.migrated_apps)):
-            names = _listed(_name(key) for key in missing if key[0] == app)
+            names = listed(_name(key) for key in missing if key[0] == app)
             told = f"{names}: applied, and without a file. Bring it back, or, where it is gone for good:"
             yield problem("migrations", told, self._migrate(app, "--prune"))
 
@@ -157,11 +178,11 @@ class _Differences:
         faked = [key for key, known in self.survey.known.items() if known.action == Action.FAKE_APPLY]
         for app in sorted({app for app, _ in faked}):
             names = [key for key in faked if key[0] == app]
-            told = f"{_listed(map(_name, names))}: recorded without being run"
+            told = f"{listed(map(_name, names))}: recorded without being run"
             if lacking := self._lacking(app):
                 before = self._before(min(names, key=lambda key: key[1]))
                 mend = f"{self._migrate('--fake', app, before)} && {self._migrate()}"
-                yield problem("migrations", f"{told}, and the database lacks {_listed(lacking)}", mend)
+                yield problem("migrations", f"{told}, and the database lacks {listed(lacking)}", mend)
             else:
                 yield note(
                     "migrations", f"{told}; drift says whether the schema has it", command("drift", alias=self.alias)
@@ -190,9 +211,3 @@ def _key(migration: Migration) -> MigrationKey:
 
 def _name(key: MigrationKey) -> str:
     return ".".join(key)
-
-
-def _listed(names: Iterable[str]) -> str:
-    all_names = list(names)
-    more = f" and {len(all_names) - MOST_NAMES} more" if len(all_names) > MOST_NAMES else ""
-    return f"{', '.join(all_names[:MOST_NAMES])}{more}"

@@ -3,10 +3,13 @@
 import json
 import shutil
 import sys
+import time
 
 import pytest
 
 from tests.compose.stack import Compose
+from tests.project import Project
+from tests.server import free_port
 
 MIGRATION = """
 from django.db import migrations
@@ -119,3 +122,58 @@ def test_password_that_was_changed_after_the_volume_was_made(running: Compose, p
 
     assert "keeps the password that its data was made with" in line["message"]
     mend(running, "server")
+
+
+def test_port_of_the_database_that_was_changed(running: Compose) -> None:
+    former = running.project.env.pop("POSTGRES_PORT")
+    dotenv = running.project.path / ".env"
+    dotenv.write_text(dotenv.read_text().replace("POSTGRES_PORT=5432", f"POSTGRES_PORT={free_port()}"))
+
+    (line,) = [line for line in problems(running) if line["subject"] == "server"]
+
+    assert f"Compose's db runs and is published on {{5432: {former}}}" in line["message"]
+    mend(running, "server")
+
+
+def test_database_that_is_held(running: Compose) -> None:
+    running.run("pause", "db")
+
+    (line,) = [line for line in problems(running) if line["subject"] == "server"]
+
+    assert "says nothing, and it is Compose's db" in line["message"]
+    mend(running, "server")
+
+
+def test_backend_that_is_unhealthy(running: Compose) -> None:
+    running.sql("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM trader_app")
+    deadline = time.monotonic() + 60
+    while running.inspect()["State"]["Health"]["Status"] != "unhealthy":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+    (line,) = [line for line in problems(running) if line["subject"] == "backend"]
+
+    assert line["message"].startswith("Compose's is unhealthy")
+    mend(running, "backend")
+
+
+def test_folder_that_the_container_cannot_read(running: Compose) -> None:
+    (running.project.path / "trader" / "migrations").chmod(0o700)
+    running.run("restart", "backend")
+    running.wait_for_log("config.E001")
+
+    (line,) = [line for line in problems(running) if line["subject"] == "files"]
+
+    assert "cannot be read by every user" in line["message"]
+    mend(running, "files")
+
+
+def test_containers_of_another_checkout(running: Compose) -> None:
+    path = shutil.copytree(running.project.path, running.project.path.with_name("another"), symlinks=True)
+    copy = Compose(Project(path, running.project.env), running.name)
+
+    (line,) = [line for line in problems(copy) if line["subject"] == "backend"]
+
+    assert line["message"].endswith(f"are those of {running.project.path}")
+    mend(copy, "backend")
+    mend(running, "backend")
