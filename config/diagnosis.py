@@ -72,7 +72,10 @@ def _silence(error: psycopg.OperationalError, server: EmbeddedServer, address: s
         return problem("server", f"{told}, and it is Compose's db", f"docker compose restart db && {WAIT}")
     if found is WRONG_PASSWORD and (server.pid or has_address(COMPOSE, server.address) is not False):
         kept = "the server keeps the password that its data was made with, and .env has another"
-        return problem("server", f"{told}; {kept}", command("db", "password"))
+        # A backend keeps the password that its container was made with.
+        is_compose = not server.pid and has_address(COMPOSE, server.address)
+        renewed = f" && {WAIT}" if is_compose and COMPOSE.container("backend") else ""
+        return problem("server", f"{told}; {kept}", command("db", "password") + renewed)
     if found is WRONG_PASSWORD or ANOTHER_PORT in found.remedy:
         mend = f"{_set('POSTGRES_PORT', server.address.port)} && {_start(told).mend}"
         return problem("server", f"{told}; it is {_whose(server)}", mend)
