@@ -17,7 +17,7 @@ from config.database import ANOTHER_PORT, NOTHING_LISTENS, SAYS_NOTHING, WRONG_P
 from config.postgres import LOCAL_HOSTS, EmbeddedServer, embedded_server
 from config.stack import answers, is_free
 from migration_guard.doctor import Diagnosis, command, note, ok, problem, unknown
-from migration_guard.rehearsal.telling import listed
+from migration_guard.units import listed
 
 MIGRATIONS = Path("trader", "migrations")
 # What the image has of the checkout; the migrations are mounted over it, and looked at by themselves.

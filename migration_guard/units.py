@@ -1,4 +1,6 @@
-"""Times, sizes and numbers in words."""
+"""Times, sizes, numbers and names in words."""
+
+from collections.abc import Iterable
 
 
 def duration(milliseconds: float) -> str:
@@ -27,3 +29,10 @@ def size(number: float | None) -> str:
 def count(number: int, noun: str) -> str:
     """As "1 row", "1,234 rows"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """As "a, b and 12 more"."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more

@@ -27,10 +27,10 @@ from migration_guard.doctor.session import looking
 from migration_guard.executor import GuardedExecutor
 from migration_guard.ledger import MigrationKey, source_of
 from migration_guard.patience import Patience
-from migration_guard.rehearsal.telling import listed
 from migration_guard.runs import Action, RunLedger
 from migration_guard.survey import Survey
 from migration_guard.turns import is_taken
+from migration_guard.units import listed
 
 BROKEN_GRAPH = (BadMigrationError, CircularDependencyError, NodeNotFoundError)
 IN_CONFLICT = "<<<<<<<"

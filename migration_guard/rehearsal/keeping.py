@@ -6,6 +6,7 @@ from typing import NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.sql import SQL, Composable, Identifier
 
+from migration_guard.catalog.keys import primary_key
 from migration_guard.catalog.queries import LEFT_OUT
 from migration_guard.connections import execute, rows
 from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
@@ -22,10 +23,6 @@ COLUMNS = """
     FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
     ORDER BY attname
-"""
-KEY = """
-    SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-    WHERE indisprimary AND indrelid = to_regclass(%s) ORDER BY array_position(indkey::smallint[], attnum)
 """
 # A row is there where its key is, which is never null.
 COMPARE = SQL("""
@@ -116,7 +113,7 @@ class KeptRows:
 
     def _differences(self, table: Composable, kept: Composable, common: Mapping[str, bool]) -> tuple[int, ...]:
         """Rows that are gone, rows that have come, and for each column values that are lost, and that have come."""
-        keys = primary_key(self.connection, table)
+        keys = primary_key(self.connection, self._text(table))
         if not keys or not all(common.get(key) for key in keys):
             columns = SQL(", ").join(SQL("{}::text").format(Identifier(column)) for column in common)
             query = WITHOUT_KEY.format(columns=columns, kept=kept, table=table)
@@ -156,11 +153,6 @@ class KeptRows:
 
     def _text(self, query: Composable) -> str:
         return query.as_string(self.connection.connection)
-
-
-def primary_key(connection: BaseDatabaseWrapper, table: Composable) -> list[str]:
-    """Its columns, in their order; none where the table has no such key."""
-    return [column for (column,) in rows(connection, KEY, [table.as_string(connection.connection)])]
 
 
 def empty(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> None:

@@ -18,7 +18,6 @@ from migration_guard.rehearsal.telling import (
     grouped,
     growth,
     is_telling,
-    listed,
     longest_stall,
     on_all_rows,
     previous_release,
@@ -33,7 +32,7 @@ from migration_guard.rehearsal.telling import (
 )
 from migration_guard.rehearsal.timeline import TimeLine, timeline
 from migration_guard.rehearsal.verdict import ORDER
-from migration_guard.units import count, duration, size
+from migration_guard.units import count, duration, listed, size
 
 TEMPLATE = "page.html"
 # Of more migrations, these are told each by itself, and the others are rows of a table.

@@ -13,7 +13,6 @@ from migration_guard.rehearsal.telling import (
     grouped,
     growth,
     is_telling,
-    listed,
     longest_stall,
     on_all_rows,
     one_line,
@@ -27,7 +26,7 @@ from migration_guard.rehearsal.telling import (
     wal,
     way_back,
 )
-from migration_guard.units import count, duration
+from migration_guard.units import count, duration, listed
 
 # Of more migrations, those of which nothing is to be told are counted only.
 MOST_MIGRATIONS = 20

@@ -14,9 +14,10 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from migration_guard.catalog.keys import primary_key
 from migration_guard.connections import another_session, conninfo_of, rows
 from migration_guard.rehearsal import prober
-from migration_guard.rehearsal.keeping import identifier, primary_key
+from migration_guard.rehearsal.keeping import identifier
 from migration_guard.rehearsal.measuring import IS_OF_USERS, MODE_OF, NAME
 from migration_guard.rehearsal.results import Lock, Stall, Wait
 
@@ -225,7 +226,7 @@ def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
     # A table that was never analyzed, or was empty then.
     if count <= 0:
         ((count,),) = rows(connection, COUNT.format(table=table).as_string(connection.connection))
-    columns = [Identifier(column) for column in primary_key(connection, table)]
+    columns = [Identifier(column) for column in primary_key(connection, quoted)]
     wheres: list[Composable] = [SQL("")]
     keys: list[tuple[Any, ...]] = []
     if columns and count:

@@ -17,7 +17,7 @@ from migration_guard.rehearsal.results import (
 )
 from migration_guard.rehearsal.verdict import ORDER
 from migration_guard.review.findings import Severity
-from migration_guard.units import count, duration, size
+from migration_guard.units import count, duration, listed, size
 
 KINDS = {
     "live": "a copy of the database {name}",
@@ -50,13 +50,6 @@ def printable(text: str) -> str:
     if text.replace("\n", "").isprintable():
         return text
     return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """As "a, b and 12 more"."""
-    every = list(names)
-    more = f" and {len(every) - most:,} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more
 
 
 def copied(source: Source) -> str:

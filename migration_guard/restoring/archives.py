@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Composable
 
 from migration_guard.conf import GuardSettings
 from migration_guard.programs import NoProgram, Program, ProgramFailed, client_program
-from migration_guard.restoring.files import Digesting, encoding_of, plainly
+from migration_guard.restoring.files import PIECE_BYTES, Digesting, encoding_of, in_pieces, plainly
 from migration_guard.restoring.points import KeptFile, NoRestorePoint
 from migration_guard.restoring.tables import snapshot
 
@@ -36,7 +36,6 @@ END = b"\\.\n"
 FOR_PSQL = re.compile(rb"\\(?:un)?restrict .*\n|SET \w+ = .*;\n|SELECT pg_catalog\.set_config\('search_path', .*;\n")
 # How far a sequence is, and large objects: they are among the rows.
 DATA = {"SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA"}
-PIECE_BYTES = 1 << 20
 
 
 class RowsOf(NamedTuple):
@@ -149,10 +148,5 @@ def copy_in(session: Connection[Any], block: RowsOf, table: Composable) -> None:
     """Write the rows into a table that has columns of these names."""
     statement = SQL("COPY {} ({}) FROM STDIN").format(table, SQL(block.columns))
     with plainly(session), session.cursor() as cursor, cursor.copy(statement) as copy:
-        piece = bytearray()
-        for row in block.rows:
-            piece += row
-            if len(piece) >= PIECE_BYTES:
-                copy.write(piece)
-                piece.clear()
-        copy.write(piece)
+        for piece in in_pieces(block.rows):
+            copy.write(piece)

@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -36,17 +36,22 @@ def write_rows(session: Connection[Any], query: Composable, path: Path) -> KeptF
 
 
 def _copy(session: Connection[Any], statement: Composed, file: gzip.GzipFile) -> int:
-    """A row comes at a time: they are handed on in pieces, each of which is compressed at once."""
     with session.cursor() as cursor:
         with cursor.copy(statement) as copy:
-            piece = bytearray()
-            for row in copy:
-                piece += row
-                if len(piece) >= PIECE_BYTES:
-                    file.write(piece)
-                    piece.clear()
-            file.write(piece)
+            for piece in in_pieces(copy):
+                file.write(piece)
         return cursor.rowcount
+
+
+def in_pieces(rows: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+    """They come one at a time: many are compressed, or sent, at once."""
+    piece = bytearray()
+    for row in rows:
+        piece += row
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 def read_rows(session: Connection[Any], path: Path, table: Composable, columns: Composable) -> int:

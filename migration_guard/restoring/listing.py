@@ -58,15 +58,6 @@ def as_data(listed: Listed) -> dict[str, Any]:
             "taken_at": manifest.taken_at.isoformat(),
             "server_version": manifest.server_version,
             "bytes": listed.point.bytes,
-            "holds": [
-                {
-                    "kind": part.kind,
-                    "schema": part.schema,
-                    "table": part.table,
-                    "column": part.column,
-                    "rows": part.rows,
-                }
-                for part in manifest.parts
-            ],
+            "holds": [{name: getattr(part, name) for name in HELD} for part in manifest.parts],
         }
     return data

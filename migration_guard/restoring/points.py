@@ -247,7 +247,7 @@ class Draft:
         self.manifest = manifest
         self.path = path
 
-    def seal(self) -> RestorePoint:
+    def seal(self) -> None:
         """Put everything on the disk and give it its name. Raises NoRestorePoint."""
         try:
             manifest = self.path / MANIFEST
@@ -260,7 +260,6 @@ class Draft:
             _flush(self.shelf.path)
         except OSError as error:
             raise NoRestorePoint.unwritten(error, self.path) from error
-        return RestorePoint(self.path, self.manifest)
 
     def reopen(self) -> None:
         """Take the name back from one that was sealed: its transaction is begun again."""

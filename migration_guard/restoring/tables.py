@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier
 
+from migration_guard.catalog.keys import primary_key
 from migration_guard.connections import another_session, execute, rows
 from migration_guard.restoring.points import Reference
 
@@ -20,10 +21,6 @@ COLUMNS = """
     FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     ORDER BY attnum
-"""
-KEY = """
-    SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-    WHERE indisprimary AND indrelid = to_regclass(%s) ORDER BY array_position(indkey::smallint[], attnum)
 """
 # A partition is dumped when it is named.
 WITH_PARTITIONS = """
@@ -65,7 +62,7 @@ def columns_of(connection: BaseDatabaseWrapper, name: Name) -> dict[str, str]:
 
 def key_of(connection: BaseDatabaseWrapper, name: Name) -> list[str]:
     """The columns of the primary key, in their order; none where there is none."""
-    return [column for (column,) in rows(connection, KEY, [str(name)])]
+    return primary_key(connection, str(name))
 
 
 def with_partitions(connection: BaseDatabaseWrapper, name: Name) -> list[str]:
