@@ -31,6 +31,7 @@ HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 429496
 VALUES = SQL("SELECT {columns} FROM {table} WHERE {column} IS NOT NULL")
 VALUES_SINCE = SQL("SELECT {columns} FROM {table} WHERE age(xmin) <= age({horizon}::xid)")
 COUNT = SQL("SELECT count(*) FROM {table}")
+COUNT_VALUES = SQL("SELECT {counts} FROM {table}")
 LOCK = SQL("LOCK TABLE {table} IN {mode} MODE")
 LOOK_AT_ONCE = SQL("LOCK TABLE {table} IN ACCESS SHARE MODE NOWAIT")
 BEFORE = "migration_guard_before_{oid}"
@@ -130,9 +131,15 @@ class Values(Keeping):
         self.lock("ACCESS EXCLUSIVE")
 
     def read(self) -> None:
-        for part, column in zip(self.parts, self.columns, strict=True):
+        for part, column, number in zip(self.parts, self.columns, self._count(), strict=True):
             query = self._query(VALUES_SINCE, column)
             part.files[1:] = [write_rows(self.session, query, self.path(f"{column.number}-since.copy.gz"))]
+            part.counted = number
+
+    def _count(self) -> tuple[int, ...]:
+        counts = SQL(", ").join(SQL("count({})").format(Identifier(column.name)) for column in self.columns)
+        query = COUNT_VALUES.format(counts=counts, table=self.name.sql)
+        return rows(self.connection, query.as_string(self.session))[0]
 
     def _query(self, query: SQL, column: Column) -> Composable:
         return query.format(

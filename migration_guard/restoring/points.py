@@ -71,7 +71,8 @@ class Part:
 
     `kind` is "column" (its values by the primary key), "rows" (as they were before they were changed or taken out),
     "table" (an archive of pg_dump), or "database" (one of everything). A later file of a column stands over the earlier
-    one. `columns` are those of the files with their types, in their order.
+    one, so that `counted` says how many values there are. `columns` are those of the files with their types, in their
+    order.
     """
 
     kind: str
@@ -82,10 +83,11 @@ class Part:
     columns: dict[str, str] = field(default_factory=dict)
     references: list[Reference] = field(default_factory=list)
     files: list[KeptFile] = field(default_factory=list)
+    counted: int | None = None
 
     @property
     def rows(self) -> int:
-        return sum(file.rows for file in self.files)
+        return self.counted if self.counted is not None else sum(file.rows for file in self.files)
 
     def __str__(self) -> str:
         if self.kind == "database":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from migration_guard.restoring.points import Manifest
 from tests.migration_guard.stranger import Stranger
 from tests.project import DROP_DATABASE, Project, database_environment
 
@@ -61,10 +62,8 @@ def points(project: Stranger) -> list[str]:
 
 def held(project: Stranger) -> list[tuple[str, str, str, int]]:
     """What the newest point holds."""
-    parts = json.loads((folder(project) / points(project)[0] / "manifest.json").read_text())["parts"]
-    return [
-        (part["kind"], part["table"], part["column"], sum(file["rows"] for file in part["files"])) for part in parts
-    ]
+    parts = Manifest.from_json((folder(project) / points(project)[0] / "manifest.json").read_text()).parts
+    return [(part.kind, part.table, part.column, part.rows) for part in parts]
 
 
 def restore(project: Stranger, *arguments: str) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.migration_guard.restoring import ALL, CREATE_BOX, DROP_V, fill, held, points, refuse, restore, succeed
 from tests.migration_guard.stranger import Stranger
+from tests.project import CHECKOUT, Project, database_environment
 
 endurance = pytest.mark.endurance
 
@@ -28,6 +29,20 @@ def test_values_of_a_dropped_column_return(filled: Stranger) -> None:
     assert filled.sql("SELECT count(v) FROM shop_item") == [(0,)]
     restore(filled)
     assert filled.sql(ALL) == before
+
+
+def test_values_read_a_second_time_are_counted_once(filled: Stranger) -> None:
+    """A transaction that is still at work in another database makes every row look as if it were new."""
+    elsewhere = Project(CHECKOUT, database_environment("postgres"))
+    with elsewhere.connect() as other, other.transaction():
+        other.execute("SELECT pg_current_xact_id()")
+        filled.sql("UPDATE shop_item SET name = 'again'")
+        filled.operations("0003_drop_v", DROP_V)
+
+        said = succeed(filled, "migrate")
+
+    assert "the values of shop_item.v (9 rows)" in said
+    restore(filled)
 
 
 @endurance
