@@ -1,12 +1,11 @@
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,12 +17,42 @@ from trader.models import Execution, Order, OrderEvent
 from trader.operations.orders import move_order, place_order, replace_order
 
 CONDITIONS = ("time_in_force", "price", "stop_px", "expire_time")
-STEP: Any = ("Step", {"fields": ("to", "text")})
+State = Order.Lifecycle
+VERBS = {
+    State.NEW: "Acknowledge",
+    State.PENDING_CANCEL: "Request cancel",
+    State.PENDING_REPLACE: "Request replace",
+    State.SUSPENDED: "Suspend",
+    State.DONE_FOR_DAY: "Done for day",
+    State.CANCELED: "Cancel",
+    State.EXPIRED: "Expire",
+    State.REJECTED: "Reject",
+}
+BACK_TO_NEW = {
+    State.PENDING_CANCEL: "Refuse cancel",
+    State.PENDING_REPLACE: "Refuse replace",
+    State.SUSPENDED: "Resume",
+    State.DONE_FOR_DAY: "Resume",
+}
 STANDING = ("status", "cum_qty", "leaves_qty", "avg_px", "lifecycle", "transact_time", "orig_order")
 ORDER = ("account", "instrument", "cl_ord_id", "side", "ord_type", "order_qty")
 CONDITIONED: Any = ("Conditions", {"fields": CONDITIONS})
 NEW: Any = ((None, {"fields": ORDER}), CONDITIONED)
 BELONGING = {"events": OrderEvent, "executions": Execution}
+
+
+class Move(NamedTuple):
+    """A step that the order's page has a button for; one that replaces the order has a page of its own."""
+
+    to: str
+    verb: str
+    ends: bool
+
+
+def moves_of(order: Order) -> list[Move]:
+    possible = set(order.next_states)
+    verbs = VERBS | {State.NEW: BACK_TO_NEW.get(State(order.lifecycle), VERBS[State.NEW])}
+    return [Move(to.value, verb, to not in Order.STEPS) for to, verb in verbs.items() if to in possible]
 
 
 class NextStateField(forms.ChoiceField):
@@ -46,8 +75,7 @@ class StepForm(OrderForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        states = [(state.value, state.label) for state in self.instance.next_states]
-        self.fields["to"].choices = [("", "---------"), *states]  # type: ignore[attr-defined]
+        self.fields["to"].choices = [(move.to, move.verb) for move in moves_of(self.instance)]  # type: ignore[attr-defined]
 
 
 class ReplacementForm(SucceedingForm):
@@ -140,9 +168,8 @@ class OrderAdmin(SucceededAdmin):
         lists = [Tool(f"All {name}", list_of(model, order=obj.pk)) for name, model in BELONGING.items()]
         return [*fill, *super().tools(request, obj), *lists]
 
-    def fieldsets_of(self, request: HttpRequest, obj: Order | None) -> Sequence[Any]:
-        fieldsets = super().fieldsets_of(request, obj)
-        return (STEP, *fieldsets) if obj and self.has_change_permission(request, obj) else fieldsets
+    def beside(self, request: HttpRequest, obj: Order) -> dict[str, Any]:
+        return {"moves": moves_of(obj) if self.has_change_permission(request, obj) else []}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
         readonly = super().get_readonly_fields(request, obj)
@@ -151,6 +178,9 @@ class OrderAdmin(SucceededAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any) -> type[forms.ModelForm]:
         moves = {"form": StepForm} if obj and self.has_change_permission(request, obj) else {}
         return super().get_form(request, obj, *args, **moves, **kwargs)
+
+    def response_post_save_change(self, request: HttpRequest, obj: Order) -> HttpResponseRedirect:
+        return HttpResponseRedirect(self.page_of(obj, "change"))
 
     def save_model(self, request: HttpRequest, obj: Order, form: forms.ModelForm, change: Any) -> None:
         actor, now = actor_of(request), timezone.now()

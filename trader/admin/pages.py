@@ -152,11 +152,16 @@ class BookModelAdmin(BookFields, RefusalsShown):
     def tools(self, request: HttpRequest, obj: Any) -> list[Tool]:
         return []
 
+    def beside(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """What the page of a row shows beside its form, for the model's own template."""
+        return {}
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row = context["original"]
         context["tools"] = self.tools(request, row) if row else []
+        context |= self.beside(request, row) if row else {}
         return super().render_change_form(request, context, *args, **kwargs)
 
 
@@ -168,10 +173,15 @@ class FrozenOnceUsed(BookModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         readonly = super().get_readonly_fields(request, obj)
-        return [*readonly, *plainly(self.model, self.frozen)] if obj and self._is_used(obj) else readonly
+        return [*readonly, *plainly(self.model, self.frozen)] if obj and self._is_used(request, obj) else readonly
 
-    def _is_used(self, row: models.Model) -> bool:
-        return any(model._default_manager.filter(**{column: row}).exists() for model, column in self.used_by)
+    def _is_used(self, request: HttpRequest, row: models.Model) -> bool:
+        """Asked once a request."""
+        used = getattr(request, "row_is_used", None)
+        if used is None:
+            used = any(model._default_manager.filter(**{column: row}).exists() for model, column in self.used_by)
+            request.row_is_used = used  # type: ignore[attr-defined]
+        return bool(used)
 
 
 class RecordedAdmin(BookModelAdmin):

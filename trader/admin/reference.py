@@ -5,12 +5,20 @@ from django.contrib.admin import RelatedOnlyFieldListFilter
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 
+from trader.admin.charts import DRAWING, price_chart
 from trader.admin.identifiers import InstrumentIdentifierInline
-from trader.admin.pages import BookForm, BookModelAdmin, FrozenOnceUsed
-from trader.models import Currency, Execution, Instrument, Posting, Venue
+from trader.admin.pages import BookForm, BookModelAdmin, FrozenOnceUsed, Tool
+from trader.admin.showing import list_of
+from trader.models import Currency, Execution, Instrument, Order, Position, Posting, PriceBar, Venue
 from trader.models.dates import DATES
 from trader.operations.positions import project_instrument
+from trader.reporting.prices import daily_bars
+
+# About two years.
+MOST_SESSIONS = 520
+BELONGING = {"Orders": Order, "Executions": Execution, "Positions": Position, "Price bars": PriceBar}
 
 
 class CurrencyForm(BookForm):
@@ -83,6 +91,15 @@ class InstrumentAdmin(FrozenOnceUsed):
             },
         ),
     )
+
+    def beside(self, request: HttpRequest, obj: Instrument) -> dict[str, Any]:
+        if not request.user.has_perm("trader.view_pricebar"):
+            return {}
+        bars = daily_bars(obj, as_of=obj.venue.date_of(timezone.now()), most=MOST_SESSIONS)
+        return {"chart": price_chart(bars, obj.quoted_in), "figures_media": DRAWING} if bars else {}
+
+    def tools(self, request: HttpRequest, obj: Instrument) -> list[Tool]:
+        return [Tool(name, list_of(model, instrument=obj.pk)) for name, model in BELONGING.items()]
 
     def save_model(self, request: HttpRequest, obj: Instrument, form: ModelForm, change: Any) -> None:
         super().save_model(request, obj, form, change)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.contrib.postgres.fields import DateRangeField
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
@@ -32,6 +33,11 @@ def list_of(model: type[models.Model], **values: Any) -> str:
     """The list of the rows that have these values."""
     page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return f"{page}?{urlencode(values)}"
+
+
+def page_of(model: type[models.Model], key: Any) -> str:
+    """The page of one row."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(key)])
 
 
 # The same function for the same column: the admin compares them.

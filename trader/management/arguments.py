@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.management.base import CommandError
@@ -45,7 +44,7 @@ def day(text: str) -> date:
 
 def today(account: Account) -> date:
     """Where the account is."""
-    return timezone.localdate(timezone=ZoneInfo(account.time_zone))
+    return account.date_of(timezone.now())
 
 
 def mark(text: str) -> tuple[str, Decimal]:

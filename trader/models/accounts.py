@@ -1,6 +1,8 @@
 """Accounts: whose trades these are, and by which rules they are counted."""
 
+from datetime import date, datetime
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
@@ -67,3 +69,7 @@ class Account(models.Model):
 
     def natural_key(self) -> tuple[str]:
         return (self.code,)
+
+    def date_of(self, instant: datetime) -> date:
+        """Its day in the account's time zone."""
+        return instant.astimezone(ZoneInfo(self.time_zone)).date()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from trader.booking.numbers import CONTEXT
+from trader.booking.numbers import CONTEXT, plain
 from trader.models.numbers import positive
 
 
@@ -183,6 +183,12 @@ class Instrument(models.Model):
 
     def natural_key(self) -> tuple[str, str, str]:
         return (self.symbol, self.venue.mic, self.currency.code)
+
+    @property
+    def quoted_in(self) -> str:
+        """What a price of 1 is: CHF, or 0.01 GBP."""
+        factor = self.price_quotation_factor
+        return self.currency.code if factor == 1 else f"{plain(factor)} {self.currency.code}"
 
     @property
     def unit(self) -> Decimal:

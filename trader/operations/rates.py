@@ -1,8 +1,11 @@
 """Exchange rates: the last one known on a day."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+
+from django.db.models import Q, QuerySet
 
 from trader.booking.numbers import ONE, exact
 from trader.models import FxRate
@@ -43,6 +46,15 @@ class Rates:
             self.missing.add(f"{base}/{quote}")
         return rate
 
+    def read(self, currencies: Iterable[str], quote: str, on: date) -> None:
+        """Read at once what will be asked for these currencies on the day, in either direction."""
+        others = set(currencies) - {quote}
+        pairs = Q(base__code__in=others, quote__code=quote) | Q(base__code=quote, quote__code__in=others)
+        rows = _until(on).filter(pairs).order_by("base__code", "quote__code", "-at", "-pk")
+        last = rows.distinct("base__code", "quote__code").values_list("base__code", "quote__code", "rate")
+        self._first |= {pair: (on, None) for other in others for pair in ((other, quote), (quote, other))}
+        self._first |= {(base, quoted): (on, rate) for base, quoted, rate in last}
+
     def _last(self, base: str, quote: str, on: date) -> Decimal | None:
         day, rate = self._first.get((base, quote)) or self._read_first(base, quote, on)
         if day == on:
@@ -52,8 +64,7 @@ class Rates:
         return rates[position - 1] if position else None
 
     def _read_first(self, base: str, quote: str, on: date) -> tuple[date, Decimal | None]:
-        until = datetime.combine(on, time.max, UTC)
-        known = FxRate.objects.filter(base__code=base, quote__code=quote, at__lte=until).order_by("-at", "-pk")
+        known = _until(on).filter(base__code=base, quote__code=quote).order_by("-at", "-pk")
         first = self._first[base, quote] = on, known.values_list("rate", flat=True).first()
         return first
 
@@ -65,3 +76,7 @@ class Rates:
             known[1].append(rate)
         self._pairs[base, quote] = known
         return known
+
+
+def _until(day: date) -> QuerySet[FxRate]:
+    return FxRate.objects.filter(at__lte=datetime.combine(day, time.max, UTC))

@@ -41,11 +41,10 @@ class Balance(NamedTuple):
 def balances(account: Account, as_of: date) -> list[Balance]:
     """Of each ledger account at the end of the day, by value date; debit is positive."""
     posted = Posting.objects.filter(ledger_account__account=account, value_date__lte=as_of)
-    sums = dict(posted.values("ledger_account").annotate(sum=Sum("amount")).values_list("ledger_account", "sum"))
-    ledger = LedgerAccount.objects.filter(pk__in=sums).select_related("currency")
+    key = ("ledger_account__kind", "ledger_account__currency__code")
+    sums = posted.order_by(*key).values_list(*key).annotate(amount=Sum("amount"))
     kinds = LedgerAccount.Kind.values
-    rows = sorted(ledger, key=lambda row: (kinds.index(row.kind), row.currency.code))
-    return [Balance(row.kind, row.currency.code, sums[row.pk]) for row in rows]
+    return sorted((Balance(*row) for row in sums), key=lambda row: (kinds.index(row.kind), row.currency))
 
 
 class Event(NamedTuple):

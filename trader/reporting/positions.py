@@ -122,12 +122,14 @@ def _report(question: Question, given: Given, *, closed: bool) -> PositionsRepor
     rates = Rates()
     held = holdings(question, rates)
     events = Events(account, as_of, rates)
+    posted = balances(account, as_of)
+    rates.read((balance.currency for balance in posted), base, as_of)
     valuation = Valuation(base, as_of, rates, given)
     appraisal = Appraisal(held, as_of, valuation, events)
     figures = [appraisal.with_lots(each) if question.lots else appraisal.figures(each) for each in held]
     cash = [
         Cash(balance.currency, balance.amount, valuation.in_base(balance.amount, balance.currency))
-        for balance in balances(account, as_of)
+        for balance in posted
         if balance.kind == "CASH"
     ]
     shown = [each for each in figures if closed or each.quantity]

@@ -27,6 +27,11 @@ LAST_BARS = """
 """
 
 
+def end_of(day: date) -> datetime:
+    """The instant that no bar of the day, or of an earlier one, begins at or after."""
+    return datetime.combine(day + timedelta(days=1), time.min, UTC)
+
+
 class Given(NamedTuple):
     """Prices by instrument, in quotation units, and rates by pair that stand in for the book's own."""
 
@@ -48,9 +53,8 @@ class Valuation:
         after the splits since."""
         wanted = [each.pk for each in instruments if each.pk not in self._given.marks]
         splits = splits_of(wanted)
-        until = datetime.combine(self._as_of + timedelta(days=1), time.min, UTC)
         with connection.cursor() as cursor:
-            cursor.execute(LAST_BARS, {"instruments": wanted, "timeframe": DAILY, "until": until})
+            cursor.execute(LAST_BARS, {"instruments": wanted, "timeframe": DAILY, "until": end_of(self._as_of)})
             bars = cursor.fetchall()
         closes = {
             instrument: price_on(close, ts.astimezone(UTC).date(), self._as_of, splits[instrument], adjusted=adjusted)
