@@ -21,6 +21,7 @@ class TradingBookSite(admin.AdminSite):
     site_header = "my-trader"
     site_title = "my-trader"
     index_title = "Overview"
+    index_template = "admin/trader/index.html"
     # There is no other site to view.
     site_url = None
 

@@ -5,7 +5,7 @@ from django.contrib.admin import RelatedOnlyFieldListFilter
 from django.http import HttpRequest
 from django.utils import timezone
 
-from trader.admin.glance import glance
+from trader.admin.glance import account_glance
 from trader.admin.pages import BookForm, FrozenOnceUsed, Tool
 from trader.admin.showing import list_of
 from trader.models import Account, Execution, JournalEntry, Order
@@ -57,7 +57,7 @@ class AccountAdmin(FrozenOnceUsed):
     )
 
     def beside(self, request: HttpRequest, obj: Account) -> dict[str, Any]:
-        return glance(obj, timezone.now()) if request.user.has_perm("trader.view_position") else {}
+        return account_glance(obj, timezone.now()) if request.user.has_perm("trader.view_position") else {}
 
     def tools(self, request: HttpRequest, obj: Account) -> list[Tool]:
         return [Tool(name, list_of(model, account=obj.pk)) for name, model in BELONGING.items()]

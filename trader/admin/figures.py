@@ -45,8 +45,9 @@ def number(value: Decimal | None) -> Cell:
 
 
 def percentage(share: Decimal | None) -> Cell:
-    return Cell(NOTHING if share is None else f"{rounded(share * 100, 2):+,f} %", tone=_tone(share))
+    cell = gain(None if share is None else share * 100)
+    return cell if share is None else cell._replace(text=f"{cell.text} %")
 
 
-def _tone(value: Decimal | None) -> str:
-    return (GAIN if value > 0 else LOSS) if value else ""
+def _tone(amount: Decimal) -> str:
+    return GAIN if amount > 0 else LOSS

@@ -1,6 +1,6 @@
 """What things are worth on a day: by its prices and rates, or by those that are given instead."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from trader.booking.figures import price_on
+from trader.booking.holding import Split
 from trader.booking.numbers import ONE, exact, in_base
 from trader.models import Instrument
 from trader.operations.rates import Rates
@@ -32,6 +33,17 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time.min, UTC)
 
 
+def closes(instruments: Collection[int], as_of: date, splits: Mapping[int, Iterable[Split]]) -> dict[int, Decimal]:
+    """By instrument, the close of the last daily bar until the day, as if quoted after the splits since."""
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_BARS, {"instruments": list(instruments), "timeframe": DAILY, "until": end_of(as_of)})
+        bars = cursor.fetchall()
+    return {
+        instrument: price_on(close, ts.astimezone(UTC).date(), as_of, splits[instrument], adjusted=adjusted)
+        for instrument, close, ts, adjusted in bars
+    }
+
+
 class Given(NamedTuple):
     """Prices by instrument, in quotation units, and rates by pair that stand in for the book's own."""
 
@@ -52,15 +64,7 @@ class Valuation:
         """The last ones known, by instrument, in quotation units: a mark, or the close of a daily bar, as if quoted
         after the splits since."""
         wanted = [each.pk for each in instruments if each.pk not in self._given.marks]
-        splits = splits_of(wanted)
-        with connection.cursor() as cursor:
-            cursor.execute(LAST_BARS, {"instruments": wanted, "timeframe": DAILY, "until": end_of(self._as_of)})
-            bars = cursor.fetchall()
-        closes = {
-            instrument: price_on(close, ts.astimezone(UTC).date(), self._as_of, splits[instrument], adjusted=adjusted)
-            for instrument, close, ts, adjusted in bars
-        }
-        return closes | dict(self._given.marks)
+        return closes(wanted, self._as_of, splits_of(wanted)) | dict(self._given.marks)
 
     def in_base(self, amount: Decimal | None, currency: str) -> Decimal | None:
         """At 18 places. None where a rate is missing, unless there is nothing to convert."""

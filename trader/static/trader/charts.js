@@ -10,7 +10,7 @@ function colours() {
 function look() {
   const {text, line} = colours();
   return {
-    layout: {background: {color: "transparent"}, textColor: text, fontFamily: "inherit"},
+    layout: {background: {color: "transparent"}, textColor: text, fontFamily: getComputedStyle(document.body).fontFamily},
     grid: {vertLines: {color: line}, horzLines: {color: line}},
     rightPriceScale: {borderColor: line},
     timeScale: {borderColor: line},
