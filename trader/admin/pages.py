@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import (
     AdminDateWidget,
     AdminSplitDateTime,
@@ -21,6 +22,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 
 from trader.admin.refusals import RefusableForm, RefusalsShown
 from trader.admin.showing import Column, plainly
@@ -163,6 +165,25 @@ class BookModelAdmin(BookFields, RefusalsShown):
         context["tools"] = self.tools(request, row) if row else []
         context |= self.beside(request, row) if row else {}
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+class PagedAdmin(BookModelAdmin):
+    """A row has further pages under its own."""
+
+    def page_of(self, obj: models.Model, name: str) -> str:
+        return reverse(f"admin:{self._named(name)}", args=[quote(obj.pk)])
+
+    def page(self, name: str, view: Any) -> URLPattern:
+        page: URLPattern = path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=self._named(name))
+        return page
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        """The row, or the answer where there is none."""
+        row = self.get_object(request, unquote(object_id))
+        return row or self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+
+    def _named(self, name: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
 
 
 class FrozenOnceUsed(BookModelAdmin):

@@ -5,20 +5,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import connection, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern
 
-from trader.admin.pages import BookForm, BookModelAdmin, Tool
+from trader.admin.pages import BookForm, PagedAdmin, Tool
 from trader.admin.refusals import REFUSALS, message_of
 from trader.admin.showing import plainly
 from trader.operations.retrying import in_one_transaction
 
 
-class SteppedAdmin(BookModelAdmin):
+class SteppedAdmin(PagedAdmin):
     """Each step has a page of its own under the row's, and a link there."""
 
     # Said of a row that no step leads on from.
@@ -37,27 +36,15 @@ class SteppedAdmin(BookModelAdmin):
     def steps(self, obj: Any) -> list[Tool]:
         return []
 
-    def page_of(self, obj: models.Model, name: str) -> str:
-        return reverse(f"admin:{self._named(name)}", args=[quote(obj.pk)])
-
-    def page(self, name: str, view: Any) -> URLPattern:
-        page: URLPattern = path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=self._named(name))
-        return page
-
     def opened(self, request: HttpRequest, object_id: str) -> Any:
         """The row, or the answer where there is none to take a step with."""
         if not self.may_step(request):
             raise PermissionDenied
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
-        if not self.is_open(row):
-            self.message_user(request, self.ended.format(row), messages.ERROR)
-            return HttpResponseRedirect(self.page_of(row, "change"))
-        return row
-
-    def _named(self, name: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+        row = self.found(request, object_id)
+        if isinstance(row, HttpResponse) or self.is_open(row):
+            return row
+        self.message_user(request, self.ended.format(row), messages.ERROR)
+        return HttpResponseRedirect(self.page_of(row, "change"))
 
 
 def former_of(request: HttpRequest) -> Any:
