@@ -1,4 +1,5 @@
 import axes.apps
+import django_otp.plugins.otp_totp.apps
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
@@ -20,8 +21,22 @@ class AdminConfig(admin_apps.AdminConfig):
     default = False
     default_site = "config.site.TradingBookSite"
 
+    def ready(self) -> None:
+        super().ready()
+        from django.contrib import admin  # noqa: PLC0415 - models are there now
+        from django_otp.plugins.otp_static.models import StaticDevice  # noqa: PLC0415 - likewise
+
+        # Recovery codes have no page: they come and go with the device, and nobody else reads them.
+        admin.site.unregister(StaticDevice)
+
 
 class AxesConfig(axes.apps.AppConfig):  # type: ignore[misc]
     """django-axes, under a heading that says what it shows."""
 
     verbose_name = "Log-in attempts"
+
+
+class DevicesConfig(django_otp.plugins.otp_totp.apps.DefaultConfig):  # type: ignore[misc]
+    """django-otp's devices, under a heading that says what they are for."""
+
+    verbose_name = "Second factors"

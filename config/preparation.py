@@ -13,13 +13,14 @@ from config.roles import grant_application_role
 from migration_guard import turn
 from trader.models import User
 from trader.operations.fixtures import deliver_fixtures
+from trader.operations.groups import deliver_groups
 
 
 def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> None:
     """Bring the database to where this release can serve, or find it there; any number of processes may race.
 
     Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them. Migrates, grants the
-    application's role its rights, delivers new fixtures and creates the first superuser, all under one lock.
+    application's role its rights, delivers new fixtures and groups and creates the first superuser, all under one lock.
     """
     wait_until_ready(timeout=timeout, say=say)
     with turn(connection, say=say):
@@ -29,6 +30,8 @@ def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> Non
             say(f"Role {role['USER']}: {len(done)} changes: {done[0]}{', ...' if done[1:] else '.'}")
         if delivered := deliver_fixtures(folders=_fixture_folders(), now=now):
             say(f"Fixtures: {delivered} new rows.")
+        if delivered := deliver_groups(now=now):
+            say(f"Groups: {delivered} new groups and permissions of them.")
         if settings.FIRST_SUPERUSER and User.objects.create_first_superuser(
             settings.FIRST_SUPERUSER, settings.FIRST_SUPERUSER_PASSWORD
         ):

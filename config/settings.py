@@ -29,6 +29,9 @@ INSTALLED_APPS = [
     "config",
     "trader",
     "config.apps.AxesConfig",
+    "django_otp",
+    "config.apps.DevicesConfig",
+    "django_otp.plugins.otp_static",
     "django_structlog",
     "config.apps.AdminConfig",
     "django.contrib.auth",
@@ -47,6 +50,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -120,12 +124,19 @@ FIRST_SUPERUSER_PASSWORD = env.secret("FIRST_SUPERUSER_PASSWORD", min_length=12,
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# The field of Django's log-in form; axes would take that of the model, and look for it in vain.
+AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "config.login.username"
 AXES_CLIENT_IP_CALLABLE = "config.login.client_address"
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
 # config/admin.py has its own pages.
 AXES_ENABLE_ADMIN = False
+
+SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", False)
+# What an authenticator app lists the code under, beside the e-mail address.
+OTP_TOTP_ISSUER = "my-trader"
 
 # HTTP; outside local development TLS ends at a proxy in front of gunicorn, which must set X-Forwarded-Proto
 

@@ -19,6 +19,7 @@ PAGES = {
     "instrument": ("/admin/trader/instrument/", "AAPL"),
     "account": ("/admin/trader/account/", "DEMO"),
     "user-add": ("/admin/trader/user/add/", ""),
+    "second-factor": ("/admin/second_factor/", ""),
 }
 
 on_desk_and_phone = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

@@ -144,5 +144,6 @@ def test_trading_book_stands_first_on_the_overview(operator: Visitor) -> None:
         "trading book",
         "authentication and authorization",
         "log-in attempts",
+        "second factors",
     ]
     assert operator.page.request.get(str(operator.page.locator("link[rel=icon]").get_attribute("href"))).ok

@@ -124,11 +124,11 @@ def test_racers_on_an_empty_database_all_succeed_and_each_thing_is_done_once(fir
     said = "".join(first_start.outputs)
 
     assert first_start.codes == [0, 0, 0], said
-    for once in ("Applying trader.0001", "CREATE ROLE", "Fixtures: ", "First superuser: "):
+    for once in ("Applying trader.0001", "CREATE ROLE", "Fixtures: ", "Groups: ", "First superuser: "):
         assert said.count(once) == 1
 
 
-def test_an_empty_database_gets_fixtures_a_superuser_and_the_application_role(prepared: Project) -> None:
+def test_an_empty_database_gets_fixtures_groups_a_superuser_and_the_application_role(prepared: Project) -> None:
     application = replace(
         prepared,
         env=prepared.env
@@ -141,6 +141,7 @@ def test_an_empty_database_gets_fixtures_a_superuser_and_the_application_role(pr
     assert column(application, "SELECT email FROM trader_user WHERE is_superuser") == ["first@example.com"]
     assert column(application, "SELECT code FROM trader_account") == ["DEMO"]
     assert column(application, "SELECT count(*) FROM trader_currency") == [165]
+    assert column(application, "SELECT name FROM auth_group ORDER BY name") == ["operator", "trader", "viewer"]
 
 
 def test_a_second_prepare_changes_nothing_and_leaves_what_a_person_changed(prepared: Project) -> None:
@@ -149,6 +150,8 @@ def test_a_second_prepare_changes_nothing_and_leaves_what_a_person_changed(prepa
         session.execute("UPDATE trader_currency SET minor_unit = 4 WHERE code = 'CLF'")
         session.execute("UPDATE trader_currency SET code = 'MINE' WHERE code = 'XAF'")
         session.execute("DELETE FROM trader_currency WHERE code = 'XPF'")
+        session.execute("DELETE FROM auth_group_permissions WHERE id % 2 = 0")
+        session.execute("UPDATE auth_group SET name = 'desk' WHERE name = 'trader'")
     before = everything(prepared)
 
     prepare = prepared.manage("prepare")

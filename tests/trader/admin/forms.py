@@ -23,14 +23,23 @@ class Form(HTMLParser):
             self.fields = {}
         elif tag == "select":
             self._select = name
-        elif tag == "option" and ("selected" in has or self._select not in self.fields):
-            self.fields[self._select] = has.get("value", "")
+            self.fields |= {name: []} if "multiple" in has else {}
+        elif tag == "option":
+            self._take_option(has.get("value", ""), is_selected="selected" in has)
         elif tag == "textarea":
             self._area = name
         elif tag == "input" and name and has.get("type") not in {"submit", "checkbox"}:
             self.fields[name] = has.get("value", "")
         elif tag == "input" and name and "checked" in has:
             self.fields[name] = has.get("value", "on")
+
+    def _take_option(self, value: str, *, is_selected: bool) -> None:
+        """Of a list of one choice, the first where none is selected."""
+        several = isinstance(self.fields.get(self._select), list)
+        if several and is_selected:
+            self.fields[self._select].append(value)
+        elif not several and (is_selected or self._select not in self.fields):
+            self.fields[self._select] = value
 
     def handle_data(self, data: str) -> None:
         if self._area:
