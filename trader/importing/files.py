@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 
 from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.numbers import plain
-from trader.importing import degiro, generic, ibkr
+from trader.importing import binance, degiro, generic, ibkr
 from trader.importing.activities import Cancellation, Correction, Destination, Format, Passed, Row
 from trader.importing.copying import refused_by_database
 from trader.importing.listings import Currencies, Listings
@@ -33,6 +33,7 @@ FORMATS: dict[str, Format] = {
     "generic": generic.FORMAT,
     "ibkr": ibkr.FORMAT,
     "degiro": degiro.FORMAT,
+    "binance": binance.FORMAT,
 }
 # An autovacuum that looks at a table meanwhile counts none of this transaction's rows; the planner would then read
 # whole indexes for each of them. A few rows are not worth the reading, nor that imports wait for each other.
