@@ -78,6 +78,8 @@ CENT = Decimal("0.01")
 # A price has 4 decimal places and a value 2.
 PRICE_ROUNDING, VALUE_ROUNDING = Decimal("0.00005"), Decimal("0.005")
 RATE_PLACE = Decimal("1e-12")
+# Stands where a date could not be read, in an activity that is thrown away.
+NO_DAY = date(1970, 1, 1)
 
 
 def named(header: Sequence[str]) -> Sequence[str]:
@@ -106,7 +108,7 @@ def _row(record: Record, problems: Problems, destination: Destination) -> Row | 
 
 
 def _trade(cells: Cells, base: str) -> Trade:
-    """A row of the digest says nothing of the product's name, which DEGIRO changes, nor of the rate."""
+    """Its digest says nothing of the product's name, which DEGIRO changes, nor of the exchange rate."""
     quantity = cells.needed("Quantity", values.nonzero_amount, ONE)
     price = cells.needed("Price", values.price, ZERO)
     local = cells.needed("Local value", values.amount, ZERO)
@@ -220,7 +222,7 @@ def _market_of_execution(cells: Cells) -> str:
 
 def _moment(cells: Cells) -> Moment:
     """What is of a corporate action has neither venue nor order; where it has no time either, 00:00 stands there."""
-    day, minute = cells.needed("Date", _day, date.min), cells.needed("Time", _minute, time.min)
+    day, minute = cells.needed("Date", _day, NO_DAY), cells.needed("Time", _minute, time.min)
     order = _order(cells)
     at = datetime.combine(day, minute)
     if minute == time.min and not (order or cells.text["Venue"]):

@@ -116,7 +116,7 @@ class Fills:
 
 
 def _trade(cells: Cells, at: Moment, quantity: Decimal) -> Trade:
-    """A row of the digest says nothing of what may be told otherwise later: names, markets, rates."""
+    """Its digest says nothing of what may be told otherwise later: names, markets, rates."""
     asset = cells.needed("AssetClass", _asset, "")
     currency = cells.needed("CurrencyPrimary", values.currency, "")
     multiplier = cells.aside("Multiplier", values.rate) or ONE

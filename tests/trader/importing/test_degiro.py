@@ -201,6 +201,7 @@ def test_what_says_something_else_is_not(other: list[str]) -> None:
     [
         (degiro(date="2021-04-07"), "Date", "a date such as 07-04-2021, the day first"),
         (degiro(date="31-02-2021"), "Date", "a date that exists, the day first"),
+        (degiro(date="yesterday", time="00:10"), "Date", "a date such as 07-04-2021, the day first"),
         (degiro(time="8:25"), "Time", "a time such as 20:25"),
         (degiro(date="28-03-2021", time="02:30"), "Time", "a time that the clocks of Europe/Amsterdam show"),
         (degiro(isin=""), "ISIN", "a value: a transaction needs one"),
