@@ -105,10 +105,17 @@ def cash_legs(kind: str, currency: str, amount: Decimal, minor_units: Mapping[st
         return book.legs()
 
 
-def exchange_legs(bought: tuple[str, Decimal], sold: tuple[str, Decimal], minor_units: Mapping[str, int]) -> list[Leg]:
-    """The legs of a currency exchange; each side is (currency, amount)."""
+def exchange_legs(
+    bought: tuple[str, Decimal],
+    sold: tuple[str, Decimal],
+    minor_units: Mapping[str, int],
+    fee: tuple[str, Decimal] | None = None,
+) -> list[Leg]:
+    """The legs of a currency exchange; each side, and what it cost, is (currency, amount)."""
     with exact():
         book = Ledger(minor_units)
         book.move(*bought, debit=CASH, credit=FX_TRADING)
         book.move(*sold, debit=FX_TRADING, credit=CASH)
+        if fee:
+            book.move(*fee, debit=EXPENSE, credit=CASH)
         return book.legs()

@@ -1,12 +1,28 @@
 """What can happen in an account, as a file tells it. A format turns its records into these, and nothing after it knows
 which format that was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
+from zoneinfo import ZoneInfo
 
 from trader.importing.problems import Problems
 from trader.importing.values import Moment, Ratio, Selections
+
+
+class Details(NamedTuple):
+    """What else a row tells of an instrument; one that is new gets it. What is not told is empty or None.
+
+    A `price_quotation_factor` is of the row's own price, which is converted to that of a known instrument.
+    """
+
+    name: str = ""
+    security_type: str = ""
+    multiplier: Decimal | None = None
+    price_quotation_factor: Decimal | None = None
+    cusip: str = ""
 
 
 class InstrumentName(NamedTuple):
@@ -16,13 +32,15 @@ class InstrumentName(NamedTuple):
     mic: str
     isin: str
     currency: str
+    details: Details = Details()
 
 
 class Fee(NamedTuple):
-    """Negative where the venue pays. Of units of the instrument when it has no currency."""
+    """Negative where the venue pays. Of units of the instrument when it has no currency. `type` is ExecutionFee's."""
 
     amount: Decimal
     currency: str
+    type: str = "COMMISSION"
 
 
 class Settlement(NamedTuple):
@@ -41,10 +59,12 @@ class Trade(NamedTuple):
     quantity: Decimal
     price: Decimal | None
     amount: Decimal | None
-    fee: Fee | None
+    fees: tuple[Fee, ...]
     fx_rate: Decimal | None
     settlement: Settlement | None
     selections: Selections
+    last_mkt: str = ""
+    settl_date: date | None = None
 
 
 class Correction(NamedTuple):
@@ -79,6 +99,7 @@ class Exchange(NamedTuple):
     amount: Decimal
     paid_currency: str
     paid_amount: Decimal
+    fee: Fee | None = None
 
 
 class Split(NamedTuple):
@@ -93,14 +114,38 @@ Activity = Trade | Correction | Cancellation | Cash | Exchange | Split
 
 
 class Row(NamedTuple):
-    """An activity and where it stands in the file. `digest` is of 16 bytes, and equal for rows of equal content."""
+    """An activity and where it stands in the file, of how many rows of it. `digest` is of 16 bytes, and equal for rows
+    of equal content."""
 
     line: int
     raw: str
     external_id: str
     digest: bytes
     activity: Activity
+    rows: int = 1
+
+
+class Passed(NamedTuple):
+    """Rows of the file that make no activity: `why`, unless problems were added."""
+
+    line: int
+    rows: int = 1
+    why: str = ""
+
+
+class Destination(NamedTuple):
+    """What a format may know of the account."""
+
+    base_currency: str
+    time_zone: ZoneInfo
 
 
 # Reads a file from its start; a row with problems adds them, and is None.
-Read = Callable[[BinaryIO, Problems], Iterator[Row | None]]
+Read = Callable[[BinaryIO, Problems, Destination], Iterator[Row | Passed | None]]
+
+
+class Format(NamedTuple):
+    """How a file is read, and which of its columns holds what a refusal calls by the generic format's name."""
+
+    read: Read
+    columns: Mapping[str, str] = MappingProxyType({})

@@ -13,8 +13,8 @@ COLUMNS = {
     "trader_importrow": "id, batch_id, account_id, source, row_number, raw, external_id, row_hash, ordinal, state",
     "trader_execution": (
         "id, account_id, instrument_id, source, exec_id, exec_type, exec_ref_id, side, last_qty, last_px,"
-        " gross_trade_amt, last_mkt, transact_time, trade_date, settl_currency_id, settl_amount, fx_rate, actor,"
-        " recorded_at, import_row_id"
+        " gross_trade_amt, last_mkt, transact_time, trade_date, settl_date, settl_currency_id, settl_amount, fx_rate,"
+        " actor, recorded_at, import_row_id"
     ),
     "trader_executionfee": "execution_id, type, amount, currency_id",
     "trader_journalentry": (

@@ -1,8 +1,7 @@
 """Reports of trades on their way into the book, each with its fees, its lots and its entry."""
 
 from datetime import date, datetime
-from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from trader.booking.fees import UnitsExceedPurchase
 from trader.booking.numbers import ZERO
@@ -13,14 +12,15 @@ from trader.importing.journal import Amount, Entry, Journal, Written
 from trader.importing.listings import Currencies
 from trader.importing.placing import Figures
 from trader.importing.problems import Refusal
-from trader.models import Account, Execution, ExecutionFee, Instrument, JournalEntry
+from trader.models import Account, Execution, Instrument, JournalEntry
 from trader.operations.executions import Fee, Terms, legs_of
 from trader.operations.rates import Rates
 
 TRADE, CORRECTION, CANCEL = (kind.value for kind in Execution.ExecType)
-COMMISSION = ExecutionFee.Type.COMMISSION.value
 ENTRY = JournalEntry.Kind.TRADE.value
 NOTHING = Terms(quantity=ZERO, price=ZERO)
+
+Value = TypeVar("Value")
 
 
 class Report(NamedTuple):
@@ -52,27 +52,32 @@ class Executions:
         self._rates = Rates()
 
     def state(self, report: Report, trade: Trade, instrument: Instrument, figures: Figures) -> list[Amount]:
-        """Write a trade, or its correction, with its fee and its entry; returns what that posts. Raises Refusal."""
+        """Write a trade, or its correction, with its fees and its entry; returns what that posts. Raises Refusal."""
         terms = self._terms(trade, figures)
         self._write(report, terms)
         for fee in terms.fees:
             paid_in = fee.currency.pk if fee.currency else NULL
-            self._copies.add("trader_executionfee", report.line, report.id, COMMISSION, fee.amount, paid_in)
+            self._copies.add("trader_executionfee", report.line, report.id, fee.type, fee.amount, paid_in)
         return self._post(report, terms, instrument)
 
     def cancel(self, report: Report) -> None:
         self._write(report, NOTHING)
 
     def _terms(self, trade: Trade, figures: Figures) -> Terms:
-        fee, settlement, named = trade.fee, trade.settlement, self._currencies.named
+        settlement, named = trade.settlement, self._currencies.named
         return Terms(
             quantity=trade.quantity,
             price=figures.last_px,
             gross=figures.gross_trade_amt,
-            fees=[Fee(amount=fee.amount, currency=named(fee.currency) if fee.currency else None)] if fee else (),
+            fees=[
+                Fee(amount=fee.amount, currency=named(fee.currency) if fee.currency else None, type=fee.type)
+                for fee in trade.fees
+            ],
             settl_currency=named(settlement.currency) if settlement else None,
             settl_amount=settlement.amount if settlement else None,
+            settl_date=trade.settl_date,
             fx_rate=trade.fx_rate,
+            last_mkt=trade.last_mkt,
         )
 
     def _write(self, report: Report, terms: Terms) -> None:
@@ -93,6 +98,7 @@ class Executions:
             terms.last_mkt,
             report.transact_time,
             report.trade_date,
+            _or_null(terms.settl_date),
             terms.settl_currency.pk if terms.settl_currency else NULL,
             _or_null(terms.settl_amount),
             _or_null(terms.fx_rate),
@@ -127,5 +133,5 @@ class Executions:
         return self._journal.post(entry, legs)
 
 
-def _or_null(value: Decimal | None) -> Decimal | str:
+def _or_null(value: Value | None) -> Value | str:
     return NULL if value is None else value

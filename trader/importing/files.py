@@ -9,16 +9,18 @@ from io import SEEK_END
 from itertools import compress, count, islice
 from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import DataError, IntegrityError, connection, transaction
 
 from trader.booking.holding import LotsExceeded, Oversold
 from trader.booking.numbers import plain
-from trader.importing import generic
-from trader.importing.activities import Cancellation, Correction, Read, Row
+from trader.importing import binance, degiro, generic, ibkr
+from trader.importing.activities import Cancellation, Correction, Destination, Format, Passed, Row
 from trader.importing.copying import refused_by_database
 from trader.importing.listings import Currencies, Listings
 from trader.importing.placing import Placed, Placing
+from trader.importing.preview import Foresight, Preview
 from trader.importing.problems import FileRefused, Problem, Problems, Refusal
 from trader.importing.survey import Survey
 from trader.importing.writing import ROWS_AT_ONCE, Changes, Writer
@@ -27,7 +29,12 @@ from trader.operations.positions import project, project_instrument
 from trader.operations.rates import Rates
 from trader.operations.retrying import in_one_transaction
 
-FORMATS: dict[str, Read] = {"generic": generic.read}
+FORMATS: dict[str, Format] = {
+    "generic": generic.FORMAT,
+    "ibkr": ibkr.FORMAT,
+    "degiro": degiro.FORMAT,
+    "binance": binance.FORMAT,
+}
 # An autovacuum that looks at a table meanwhile counts none of this transaction's rows; the planner would then read
 # whole indexes for each of them. A few rows are not worth the reading, nor that imports wait for each other.
 ANALYZE = "ANALYZE trader_execution (account_id, instrument_id, exec_ref_id), trader_executionfee (execution_id)"
@@ -40,12 +47,15 @@ Watch = Callable[[str, int], None]
 
 
 class Outcome(NamedTuple):
-    """How many rows were read, came into the book, and said what it held; with problems, none came."""
+    """How many rows were read, came into the book, and did not: those said what it held or, as many as were `passed`,
+    nothing that it books. With problems, none came."""
 
     rows: int
     imported: int
     skipped: int
     problems: Problems
+    passed: int = 0
+    preview: Preview | None = None
 
     def as_data(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,9 +72,11 @@ def import_file(
     actor: str,
     now: datetime,
     dry_run: bool = False,
+    preview: bool = False,
     watch: Watch = lambda _doing, _rows: None,
 ) -> Outcome:
-    """Take the activities of a file into the account; a dry run does all of it and keeps nothing.
+    """Take the activities of a file into the account; a dry run does all of it and keeps nothing. A preview says of
+    each row what that is.
 
     One transaction, in which imports into an account take turns. A large file is read more than once, from a copy that
     nobody writes to: what is in memory grows little with what it holds.
@@ -80,13 +92,13 @@ def import_file(
             actor=actor,
             imported_at=now,
         )
-        intake = Intake(file, batch, watch)
+        intake = Intake(file, batch, watch, preview=preview)
         try:
             return _take_in(intake, dry_run=dry_run)
         except FileRefused as refusal:
             if refusal.problem:
                 intake.problems.add(refusal.problem)
-            return Outcome(intake.rows, 0, 0, intake.problems)
+            return intake.outcome(0, 0)
 
 
 @in_one_transaction
@@ -100,9 +112,12 @@ def _take_in(intake: "Intake", *, dry_run: bool) -> Outcome:
 class Intake:
     """One file on its way in; `run` may be run again in another transaction."""
 
-    def __init__(self, file: BinaryIO, batch: ImportBatch, watch: Watch) -> None:
-        self.rows = 0
+    def __init__(self, file: BinaryIO, batch: ImportBatch, watch: Watch, *, preview: bool) -> None:
+        self.rows = self.passed = 0
         self.problems = Problems()
+        self._wants_preview = preview
+        self._foresight: Foresight | None = None
+        self._survey: Survey | None = None
         self._file = file
         self._is_small = file.seek(0, SEEK_END) <= KEPT_BYTES
         self._kept: list[tuple[Row, Placed]] = []
@@ -112,48 +127,76 @@ class Intake:
 
     def run(self) -> Outcome:
         """Raises FileRefused."""
-        self.problems = Problems()
+        self.problems = Problems(self._format.columns)
+        self._foresight = Foresight() if self._wants_preview else None
         self._account = (
             Account.objects.select_for_update(of=("self",), no_key=True)
             .select_related("base_currency")
             .get(pk=self._batch.account_id)
         )
+        self._destination = Destination(self._account.base_currency.code, ZoneInfo(self._account.time_zone))
         self._currencies = Currencies()
         self._placing = Placing(self._account, self._currencies, Listings(self._currencies), Rates())
-        survey = self._survey()
-        new = survey.new
-        if not new:
-            return Outcome(self.rows, 0, self.rows, self.problems)
+        survey = self._survey = Survey(self._account, self._batch.source, self.problems)
+        self._look_through(survey)
+        if not survey.new:
+            return self.outcome(0, self.rows)
         changes = self._write(survey)
-        # What they keep of each row would lie beside the lots.
-        del survey
+        for position in changes.known:
+            survey.is_new[position] = False
+        imported = survey.new_rows
+        survey.forget()
+        # What is kept of each row would lie beside the lots.
         self._kept.clear()
-        if new >= ROWS_AT_ONCE:
+        if imported >= ROWS_AT_ONCE:
             with connection.cursor() as cursor:
                 cursor.execute(ANALYZE)
         self._project(changes)
-        imported = new - changes.known
-        return Outcome(self.rows, imported, self.rows - imported, self.problems)
+        return self.outcome(imported, self.rows - imported)
 
-    def _survey(self) -> Survey:
-        survey = Survey(self._account, self._batch.source, self.problems)
-        self.rows = 0
+    def outcome(self, imported: int, skipped: int) -> Outcome:
+        preview = None
+        if self._foresight and self._survey:
+            preview = self._foresight.told(self._survey, self.problems)
+        return Outcome(self.rows, imported, skipped, self.problems, self.passed, preview)
+
+    def _look_through(self, survey: Survey) -> None:
+        self.rows = self.passed = 0
         self._kept.clear()
-        for row in self._read("Reading"):
-            self.rows += 1
-            if row is None:
-                continue
-            try:
-                placed = self._placing.place(row.activity)
-            except Refusal as refusal:
-                self.problems.add(refusal.on(row.line))
-                continue
-            survey.take(row, placed.transact_time)
-            if self._is_small and self.rows <= KEPT_ROWS:
-                self._kept.append((row, placed))
+        for found in self._read("Reading"):
+            match found:
+                case Row():
+                    self._take(survey, found)
+                case Passed():
+                    self._pass(found)
+                case None:
+                    self._pass(Passed(self.problems.last_line or 0))
         survey.finish()
         self._stop_at_problems()
-        return survey
+
+    def _take(self, survey: Survey, row: Row) -> None:
+        self.rows += row.rows
+        try:
+            placed = self._placing.place(row.activity)
+        except Refusal as refusal:
+            self.problems.add(refusal.on(row.line))
+            if self._foresight:
+                self._foresight.refused(row.line, row.rows, row.activity)
+            return
+        if self._foresight:
+            self._foresight.taken(len(survey.lines), row, placed)
+        survey.take(row, placed.transact_time)
+        if self._is_small and self.rows <= KEPT_ROWS:
+            self._kept.append((row, placed))
+
+    def _pass(self, rows: Passed) -> None:
+        self.rows += rows.rows
+        if rows.why:
+            self.passed += rows.rows
+        if self._foresight and rows.why:
+            self._foresight.passed(rows.line, rows.rows, rows.why)
+        elif self._foresight:
+            self._foresight.refused(rows.line, rows.rows)
 
     def _write(self, survey: Survey) -> Changes:
         self._batch.account = self._account
@@ -211,24 +254,24 @@ class Intake:
 
     def _rows_at(self, doing: str, positions: Iterable[int]) -> Iterator[tuple[int, Row, Placed]]:
         """The rows at these positions, which ascend."""
-        rows, passed = self._sound_rows(doing), 0
+        rows, come = self._sound_rows(doing), 0
         for position in positions:
-            yield position, *next(islice(rows, position - passed, None))
-            passed = position + 1
+            yield position, *next(islice(rows, position - come, None))
+            come = position + 1
 
     def _sound_rows(self, doing: str) -> Iterator[tuple[Row, Placed]]:
         """The rows of a file that was surveyed and has no problems, again."""
-        if len(self._kept) == self.rows:
+        if self._survey and len(self._kept) == len(self._survey.lines):
             for position, kept in enumerate(self._kept):
                 self._watch(doing, position)
                 yield kept
             return
         for row in self._read(doing):
-            if row:
+            if isinstance(row, Row):
                 yield row, self._placing.place(row.activity)
 
-    def _read(self, doing: str) -> Iterator[Row | None]:
+    def _read(self, doing: str) -> Iterator[Row | Passed | None]:
         self._file.seek(0)
-        for position, row in enumerate(self._format(self._file, self.problems)):
+        for position, row in enumerate(self._format.read(self._file, self.problems, self._destination)):
             self._watch(doing, position)
             yield row

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from hashlib import blake2b
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from trader.booking.numbers import ONE, ZERO, exact
 from trader.importing import values
@@ -14,15 +13,18 @@ from trader.importing.activities import (
     Cancellation,
     Cash,
     Correction,
+    Destination,
     Exchange,
     Fee,
+    Format,
     InstrumentName,
     Row,
     Settlement,
     Split,
     Trade,
 )
-from trader.importing.problems import Problem, Problems
+from trader.importing.cells import Cells
+from trader.importing.problems import Problems
 from trader.importing.reading import Layout, Record, records
 from trader.importing.values import Moment, Ratio, Selections, Unreadable
 
@@ -48,6 +50,7 @@ COLUMNS = (
     "note",
 )
 LAYOUT = Layout(columns=COLUMNS, required=("transact_time", "type"))
+NUMBERS = {"quantity", "price", "amount", "fee", "fx_rate", "settl_amount"}
 
 SIDES = ("BUY", "SELL", "SELL_SHORT")
 EVERYWHERE = {"transact_time", "type", "external_id", "note"}
@@ -69,58 +72,21 @@ POSITIVE = {"DEPOSIT", "WITHDRAWAL"}
 # Stands where a time could not be read, in an activity that is thrown away.
 NO_TIME = Moment(datetime(1970, 1, 1, tzinfo=UTC), is_date=True)
 
-Value = TypeVar("Value")
 
-
-def read(file: BinaryIO, problems: Problems) -> Iterator[Row | None]:
+def read(file: BinaryIO, problems: Problems, _destination: Destination) -> Iterator[Row | None]:
     for record in records(file, LAYOUT, problems):
         yield record and _row(record, problems)
 
 
 def _row(record: Record, problems: Problems) -> Row | None:
-    cells = Cells(record)
+    cells = Cells(record, LAYOUT, NUMBERS)
+    if cells.text["type"] in TAKES:
+        cells.kind = cells.text["type"]
     activity = _activity(cells)
     problems.extend(cells.problems.values())
     if cells.problems or activity is None:
         return None
     return Row(record.line, record.raw, cells.text["external_id"], cells.digest(), activity)
-
-
-class Cells:
-    """The cells of one row. The first problem of each is kept; what was read stands in the row's digest."""
-
-    def __init__(self, record: Record) -> None:
-        self.line = record.line
-        self.text = dict(zip(LAYOUT.columns, record.cells, strict=True))
-        self.problems: dict[str, Problem] = {}
-        self._read: list[str] = []
-
-    def refuse(self, column: str, expected: str) -> None:
-        self.problems.setdefault(column, Problem(self.line, column, self.text[column], expected))
-
-    def given(self, column: str, reader: Callable[[str], Value]) -> Value | None:
-        """What the cell says; None where it is empty or refused."""
-        if not self.text[column]:
-            return None
-        try:
-            value = reader(self.text[column])
-        except Unreadable as error:
-            self.refuse(column, str(error))
-            return None
-        self._read.append(f"{column}={value}")
-        return value
-
-    def needed(self, column: str, reader: Callable[[str], Value], stand_in: Value) -> Value:
-        """What the cell says; the stand-in where the cell, and with it the row, is refused."""
-        if not self.text[column]:
-            kind = self.text["type"]
-            self.refuse(column, f"a value: {kind if kind in TAKES else 'every row'} needs one")
-        value = self.given(column, reader)
-        return stand_in if value is None else value
-
-    def digest(self) -> bytes:
-        """BLAKE2b-128 of the values by their columns: a column that joins the format leaves the digests as they are."""
-        return blake2b("\x1f".join(sorted(self._read)).encode(), digest_size=16).digest()
 
 
 def _activity(cells: Cells) -> Activity | None:
@@ -156,7 +122,7 @@ def _trade(cells: Cells, at: Moment) -> Trade:
         quantity=cells.needed("quantity", values.quantity, ONE),
         price=cells.given("price", values.price),
         amount=cells.given("amount", values.gross_amount),
-        fee=_fee(cells, currency),
+        fees=_fees(cells, currency),
         fx_rate=cells.given("fx_rate", values.rate),
         settlement=_settlement(cells, currency),
         selections=cells.given("lots", values.selections) or Selections(),
@@ -169,7 +135,8 @@ def _trade(cells: Cells, at: Moment) -> Trade:
 
 def _check_units(cells: Cells, trade: Trade) -> None:
     """A fee in units of the instrument leaves some of what is traded, and changes how much of it closes lots."""
-    units = trade.fee.amount if trade.fee and not trade.fee.currency else ZERO
+    with exact():
+        units = sum((fee.amount for fee in trade.fees if not fee.currency), ZERO)
     if not (units or trade.selections):
         return
     with exact():
@@ -181,11 +148,11 @@ def _check_units(cells: Cells, trade: Trade) -> None:
         cells.refuse("lots", f"lots of at most {counted:f} units together")
 
 
-def _fee(cells: Cells, currency: str) -> Fee | None:
+def _fees(cells: Cells, currency: str) -> tuple[Fee, ...]:
     amount = cells.given("fee", values.fee)
     in_units = bool(cells.text["symbol"]) and cells.text["fee_currency"] == cells.text["symbol"] != currency
     paid_in = cells.given("fee_currency", values.symbol if in_units else values.currency)
-    return Fee(amount, "" if in_units else paid_in or currency) if amount else None
+    return (Fee(amount, "" if in_units else paid_in or currency),) if amount else ()
 
 
 def _settlement(cells: Cells, currency: str) -> Settlement | None:
@@ -265,3 +232,5 @@ READERS: dict[str, Callable[[Cells, Moment], Activity]] = {
     "FX": _exchange,
     "SPLIT": _split,
 }
+
+FORMAT = Format(read)

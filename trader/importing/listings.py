@@ -3,20 +3,21 @@
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from trader.importing.activities import InstrumentName
+from trader.booking.numbers import plain
+from trader.importing.activities import Details, InstrumentName
 from trader.importing.problems import Refusal
 from trader.models import Currency, Instrument, InstrumentIdentifier
 from trader.operations.currencies import CurrencyUnusable, currency_named
 from trader.operations.instruments import NO_MARKET, venue_named
 
-ISIN = InstrumentIdentifier.Source.ISIN
+ISIN, CUSIP = InstrumentIdentifier.Source.ISIN, InstrumentIdentifier.Source.CUSIP
 TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('trader_instrument', 0))"
 # A file of so many names that they would not fit: those looked up first are looked up again.
 KEPT = 10_000
@@ -86,7 +87,9 @@ class Listings:
         try:
             if name.currency:
                 self._currencies.named(name.currency)
-            return _listing(self._identified(name, day) if name.currency else _without_currency(name, day))
+            found = self._identified(name, day) if name.currency else _without_currency(name, day)
+            _see_multiplier(found, name)
+            return _listing(found)
         except Refusal as refusal:
             return refusal
 
@@ -107,10 +110,26 @@ class Listings:
             symbol=name.symbol or name.isin,
             venue=venue_named(name.mic or NO_MARKET),
             currency=self._currencies.named(name.currency),
+            defaults=_told(name.details),
         )
         if name.isin:
-            _give_isin(instrument, name.isin)
+            _give(instrument, ISIN, name.isin)
+        if name.details.cusip:
+            _give(instrument, CUSIP, name.details.cusip)
         return instrument
+
+
+def _told(details: Details) -> dict[str, Any]:
+    """Fields of a new instrument; what the row does not tell has its default."""
+    fields = details._asdict()
+    del fields["cusip"]
+    return {field: value for field, value in fields.items() if value not in ("", None)}
+
+
+def _see_multiplier(instrument: Instrument, name: InstrumentName) -> None:
+    told = name.details.multiplier
+    if told is not None and told != instrument.multiplier:
+        raise Refusal("multiplier", plain(told), f"{plain(instrument.multiplier)}, the multiplier of {instrument}")
 
 
 def _listing(instrument: Instrument) -> Listing:
@@ -173,18 +192,20 @@ def _join(listed: Instrument, name: InstrumentName, owners: list[Instrument], da
     other = others.order_by("pk").values_list("value", flat=True).first()
     if other:
         raise Refusal("isin", name.isin, f"{other}, which is the ISIN of {listed} on that day")
-    _give_isin(listed, name.isin)
+    _give(listed, ISIN, name.isin)
 
 
-def _give_isin(instrument: Instrument, isin: str) -> None:
+def _give(instrument: Instrument, source: str, value: str) -> None:
     """For all days, unless another instrument has it at that venue. Raises Refusal for a malformed one."""
     take_turns()
     mic = instrument.venue.mic
-    if InstrumentIdentifier.objects.filter(source=ISIN, value=isin, mic=mic).exists():
+    if InstrumentIdentifier.objects.filter(source=source, value=value, mic=mic).exists():
         return
-    identifier = InstrumentIdentifier(instrument=instrument, source=ISIN, value=isin, mic=mic, valid=(None, None))
+    identifier = InstrumentIdentifier(instrument=instrument, source=source, value=value, mic=mic, valid=(None, None))
     try:
         identifier.full_clean()
     except ValidationError as error:
-        raise Refusal("isin", isin, f"an ISIN. {' '.join(error.messages)}") from error
+        raise Refusal(
+            source.lower(), value, f"{'an ISIN' if source == ISIN else 'a CUSIP'}. {' '.join(error.messages)}"
+        ) from error
     identifier.save()

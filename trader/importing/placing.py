@@ -1,5 +1,6 @@
 """What a row says, in the book's terms: which instrument, when, at what price. What does not go together is refused."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from trader.booking.fees import gross_amount
 from trader.booking.numbers import CONTEXT, exact
-from trader.importing.activities import Activity, Cash, Correction, Exchange, InstrumentName, Split, Trade
+from trader.importing.activities import Activity, Cash, Correction, Exchange, Fee, InstrumentName, Split, Trade
 from trader.importing.listings import Currencies, Listing, Listings
 from trader.importing.problems import Refusal
 from trader.importing.values import Moment, Unreadable
@@ -76,6 +77,7 @@ class Placing:
             case Exchange():
                 self._currencies.named(activity.currency)
                 self._currencies.named(activity.paid_currency, "settl_currency")
+                self._see_fees([activity.fee] if activity.fee else [])
         return Unlisted(*_placed(activity.at, self._zone))
 
     def _listed(self, at: Moment, name: InstrumentName) -> Listed:
@@ -84,6 +86,7 @@ class Placing:
 
     def _priced(self, at: Moment, trade: Trade, *, settles: bool) -> Priced:
         instant, day, listing = self._listed(at, trade.instrument)
+        trade = _converted(trade, listing)
         priced = Priced(instant, day, listing, trade, self._figures(trade, listing))
         if settles:
             self._see_rate(trade, day)
@@ -93,11 +96,15 @@ class Placing:
         if trade.quantity < listing.qty_increment:
             least = f"at least {listing.qty_increment.normalize(CONTEXT):f}, the quantity increment of {listing.name}"
             raise Refusal("quantity", f"{trade.quantity:f}", least)
-        if trade.fee and trade.fee.currency:
-            self._currencies.named(trade.fee.currency, "fee_currency")
+        self._see_fees(trade.fees)
         if trade.settlement:
             self._currencies.named(trade.settlement.currency, "settl_currency")
         return figures(trade, listing.unit)
+
+    def _see_fees(self, fees: Iterable[Fee]) -> None:
+        for fee in fees:
+            if fee.currency:
+                self._currencies.named(fee.currency, "fee_currency")
 
     def _see_rate(self, trade: Trade, day: date) -> None:
         """See that what is settled in another currency without an amount has a rate: the row's own, or a known one."""
@@ -113,6 +120,15 @@ def _placed(at: Moment, zone: ZoneInfo) -> tuple[datetime, date]:
         return at.placed(zone)
     except Unreadable as error:
         raise Refusal("transact_time", str(at), str(error)) from error
+
+
+def _converted(trade: Trade, listing: Listing) -> Trade:
+    """With its price in the instrument's quotation units: a row may have pence where the book has pounds."""
+    factor, kept = trade.instrument.details.price_quotation_factor, listing.instrument.price_quotation_factor
+    if trade.price is None or factor is None or factor == kept:
+        return trade
+    with exact():
+        return trade._replace(price=trade.price * factor / kept)
 
 
 def figures(trade: Trade, unit: Decimal) -> Figures:

@@ -1,6 +1,7 @@
 """What stands in the way of a file, by line and column."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 KEPT = 1_000
@@ -34,16 +35,23 @@ class Refusal(Exception):
 
 
 class Problems:
-    """All problems of a file are counted. Kept are the first 1,000, and of each value the first 200 characters."""
+    """All problems of a file are counted. Kept are the first 1,000, and of each value the first 200 characters.
 
-    def __init__(self) -> None:
+    `last_line` is that of the one added last. `columns` are a format's own names, by those of the generic one.
+    """
+
+    def __init__(self, columns: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._columns = columns
         self.kept: list[Problem] = []
         self.count = 0
+        self.last_line: int | None = None
 
     def add(self, problem: Problem) -> None:
         self.count += 1
+        self.last_line = problem.line
         if len(self.kept) < KEPT:
-            self.kept.append(problem._replace(value=problem.value[:LONGEST_VALUE]))
+            column = self._columns.get(problem.column, problem.column)
+            self.kept.append(problem._replace(column=column, value=problem.value[:LONGEST_VALUE]))
 
     def extend(self, problems: Iterable[Problem]) -> None:
         for problem in problems:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import BinaryIO, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -60,7 +61,7 @@ def _row(record: Record) -> Row:
         _cell("base", values.currency, base),
         _cell("quote", values.currency, quote),
         _cell("at", _instant, at),
-        _cell("rate", values.rate, rate),
+        _cell("rate", partial(_rate_of, localized=record.localized), rate),
     )
     if row.base == row.quote:
         raise Refusal("quote", row.quote, f"another currency than {row.base}")
@@ -72,6 +73,10 @@ def _cell(column: str, reader: Callable[[str], Value], text: str) -> Value:
         return reader(text)
     except Unreadable as error:
         raise Refusal(column, text, str(error)) from error
+
+
+def _rate_of(text: str, *, localized: bool) -> Decimal:
+    return values.rate(values.delocalized(text) if localized else text)
 
 
 def _instant(text: str) -> datetime:

@@ -14,24 +14,45 @@ LONGEST_RECORD = 2**20
 # Of a header that is none, so many columns are named.
 COLUMNS_NAMED = 100
 BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
-OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-# A whole cell and the comma after it.
-CELL = re.compile(r'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|),')
+DELIMITERS = (",", ";", "\t")
+QUOTED = re.compile(rb'"[^"]*"')
+# A whole cell and the delimiter after it.
+CELLS = {
+    delimiter: re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|[^"{delimiter}\r\n][^{delimiter}\r\n]*|){delimiter}')
+    for delimiter in DELIMITERS
+}
+
+
+def as_titled(header: Sequence[str]) -> Sequence[str]:
+    return header
 
 
 class Layout(NamedTuple):
-    """The columns of a format, in the order in which its records give them, and those that a file must have."""
+    """The columns of a format, in the order in which its records give them, and those that a file must have.
+
+    `named` gives each title of a header its column. A format of many columns `ignores` those that are none of its own;
+    one whose files are joined of several `repeats` its header.
+    """
 
     columns: tuple[str, ...]
     required: tuple[str, ...]
+    named: Callable[[Sequence[str]], Sequence[str]] = as_titled
+    ignores: bool = False
+    repeats: bool = False
 
 
 class Record(NamedTuple):
-    """A row of the file: its first line (the header's is 1), its text, and its cells in the layout's order."""
+    """A row of the file: its first line (the header's is 1), its text, and its cells in the layout's order.
+
+    `titles` are what the file calls these columns. Where `localized`, a number may have a decimal comma: commas do not
+    part its cells.
+    """
 
     line: int
     raw: str
     cells: Sequence[str]
+    titles: Sequence[str]
+    localized: bool
 
 
 class _Broken(Exception):
@@ -50,6 +71,8 @@ class _Lines:
         self._file = file
         self._number = 0
         self._length = 0
+        self._ahead = self._first()
+        self.delimiter = _delimiter(self._ahead)
         self.header: list[str] = []
         self.taken: list[str] = []
         self.fault: tuple[int, str, str] | None = None
@@ -58,7 +81,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(LONGEST_RECORD)
+        line, self._ahead = self._ahead or self._file.readline(LONGEST_RECORD), b""
         if not line:
             raise StopIteration
         self._number += 1
@@ -73,6 +96,12 @@ class _Lines:
         self.fault = None
         self._length = 0
         return self._number + 1
+
+    def _first(self) -> bytes:
+        """The first line that is not blank."""
+        while (line := self._file.readline(LONGEST_RECORD)) and not line.strip():
+            self._number += 1
+        return line
 
     def _decode(self, line: bytes) -> str:
         if self._number == 1 and (line.startswith(BYTE_ORDER_MARKS) or b"\0" in line[:2]):
@@ -91,7 +120,22 @@ class _Lines:
         return text.removeprefix("\ufeff") if self._number == 1 else text
 
     def _blame(self, before: str, value: str, expected: str) -> None:
-        self.fault = self.fault or (_whole_cells("".join([*self.taken, before])), value, expected)
+        self.fault = self.fault or (self.whole_cells("".join([*self.taken, before])), value, expected)
+
+    def whole_cells(self, text: str) -> int:
+        """How many cells of a record can be told apart, from its start."""
+        position = count = 0
+        cell = CELLS[self.delimiter]
+        while (found := cell.match(text, position)) and len(found[0]) <= csv.field_size_limit():
+            position = found.end()
+            count += 1
+        return count
+
+
+def _delimiter(line: bytes) -> str:
+    """What parts the titles of a header: that of which it has most outside of quotes; if it has none, a comma."""
+    text = QUOTED.sub(b"", line)
+    return max(DELIMITERS, key=lambda delimiter: text.count(delimiter.encode()))
 
 
 def records(file: BinaryIO, layout: Layout, problems: Problems) -> Iterator[Record | None]:
@@ -106,22 +150,27 @@ def records(file: BinaryIO, layout: Layout, problems: Problems) -> Iterator[Reco
         if not problems:
             problems.add(Problem(1, "", "", "a header that names the columns"))
         return
-    header = lines.header = [cell.strip() for cell in header]
-    if faults := _header_faults(line, header, layout, lines):
+    written = header
+    header = [cell.strip() for cell in header]
+    named = list(layout.named(header))
+    lines.header = [title or name for title, name in zip(header, named, strict=True)]
+    if faults := _header_faults(line, header, named, layout, lines):
         problems.extend(faults)
         return
-    place = _placing(header, layout)
+    place, titles, localized = _placing(named, layout), _titles(lines.header, named, layout), lines.delimiter != ","
     for line, cells in rows:
-        if problem := _row_fault(line, cells, header, lines):
+        if layout.repeats and cells == written:
+            continue
+        if problem := _row_fault(line, cells, lines):
             problems.add(problem)
             yield None
         else:
-            yield Record(line, "".join(lines.taken).rstrip("\r\n"), place(cells))
+            yield Record(line, "".join(lines.taken).rstrip("\r\n"), place(cells), titles, localized)
 
 
 def _rows(lines: _Lines, problems: Problems) -> Iterator[tuple[int, list[str]]]:
     """The line and the cells of each row, blank lines left out, up to where the file cannot be read any further."""
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, delimiter=lines.delimiter, strict=True)
     while True:
         line = lines.begin_record()
         try:
@@ -135,15 +184,6 @@ def _rows(lines: _Lines, problems: Problems) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-def _whole_cells(text: str) -> int:
-    """How many cells of a record can be told apart, from its start."""
-    position = count = 0
-    while (cell := CELL.match(text, position)) and len(cell[0]) <= csv.field_size_limit():
-        position = cell.end()
-        count += 1
-    return count
-
-
 def _name(header: Sequence[str], position: int) -> str:
     return header[position] if position < len(header) else ""
 
@@ -151,7 +191,7 @@ def _name(header: Sequence[str], position: int) -> str:
 def _breakage(line: int, lines: _Lines, error: Exception) -> Problem:
     if isinstance(error, _Broken):
         return Problem(line, "", error.value, error.expected)
-    column = _name(lines.header, _whole_cells("".join(lines.taken)))
+    column = _name(lines.header, lines.whole_cells("".join(lines.taken)))
     value = lines.taken[0][:80].rstrip("\r\n")
     return Problem(line, column, value, f"{_cure(str(error))}; the rest of the file was not read")
 
@@ -167,32 +207,47 @@ def _cure(error: str) -> str:
     return f"CSV ({error})"
 
 
-def _header_faults(line: int, header: Sequence[str], layout: Layout, lines: _Lines) -> list[Problem]:
+def _header_faults(
+    line: int, header: Sequence[str], named: Sequence[str], layout: Layout, lines: _Lines
+) -> list[Problem]:
     if lines.fault:
         return [Problem(line, "", lines.fault[1], lines.fault[2])]
-    for delimiter, name in OTHER_DELIMITERS.items():
-        if len(header) == 1 and delimiter in header[0]:
-            return [Problem(line, "", header[0][:80], f"commas between the columns, not {name}")]
-    counts = Counter(header)
-    unknown = [name for name in header if name not in layout.columns]
+    if len(header) == 1 and "|" in header[0]:
+        return [Problem(line, "", header[0][:80], "commas between the columns, not bars")]
+    counts = Counter(named)
+    unknown = [title for title, name in zip(header, named, strict=True) if name not in layout.columns]
     twice = [name for name in layout.columns if counts[name] > 1]
     missing = [name for name in layout.required if name not in counts]
+    unexpected = [] if layout.ignores else unknown[:COLUMNS_NAMED]
     return [
-        *(Problem(line, name, name, _nearest(name, layout)) for name in unknown[:COLUMNS_NAMED]),
+        *(Problem(line, title, title, _nearest(title, layout)) for title in unexpected),
         *(Problem(line, name, name, "each column once") for name in twice),
-        *(Problem(line, name, "", f"a column {name}") for name in missing),
+        *(Problem(line, name, _like(name, unknown) if layout.ignores else "", f"a column {name}") for name in missing),
     ]
 
 
-def _nearest(name: str, layout: Layout) -> str:
-    near = get_close_matches(name.lower(), layout.columns, n=1)
-    return f"{near[0]}, or no such column" if near else f"one of {', '.join(layout.columns)}"
+def _nearest(title: str, layout: Layout) -> str:
+    near = _like(title, layout.columns)
+    return f"{near}, or no such column" if near else f"one of {', '.join(layout.columns)}"
 
 
-def _placing(header: Sequence[str], layout: Layout) -> Callable[[list[str]], Sequence[str]]:
+def _like(name: str, names: Sequence[str]) -> str:
+    """The one of them that may be meant by the name, or nothing."""
+    by_case = {other.lower(): other for other in names}
+    near = get_close_matches(name.lower(), by_case, n=1)
+    return by_case[near[0]] if near else ""
+
+
+def _titles(titles: Sequence[str], named: Sequence[str], layout: Layout) -> Sequence[str]:
+    """What the file calls the layout's columns; those that it does not have keep their names."""
+    called = dict(zip(named, titles, strict=True))
+    return [called.get(name, name) for name in layout.columns]
+
+
+def _placing(named: Sequence[str], layout: Layout) -> Callable[[list[str]], Sequence[str]]:
     """From a row's cells to the layout's; a column that the file does not have is empty."""
-    absent = len(header)
-    select = itemgetter(*(header.index(name) if name in header else absent for name in layout.columns))
+    absent = len(named)
+    select = itemgetter(*(named.index(name) if name in named else absent for name in layout.columns))
 
     def place(cells: list[str]) -> Sequence[str]:
         cells = [cell.strip() for cell in cells]
@@ -203,7 +258,8 @@ def _placing(header: Sequence[str], layout: Layout) -> Callable[[list[str]], Seq
     return place
 
 
-def _row_fault(line: int, cells: Sequence[str], header: Sequence[str], lines: _Lines) -> Problem | None:
+def _row_fault(line: int, cells: Sequence[str], lines: _Lines) -> Problem | None:
+    header = lines.header
     if lines.fault:
         position, value, expected = lines.fault
         return Problem(line, _name(header, position), value, expected)

@@ -3,6 +3,7 @@
 from array import array
 from collections import defaultdict
 from datetime import datetime
+from itertools import compress
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -44,6 +45,8 @@ class Survey:
         self._key = (account.pk, source)
         self._problems = problems
         self.lines = array("I")
+        # Of how many rows of the file each one is.
+        self.rows = array("I")
         self.ordinals = array("I")
         self.is_new = bytearray()
         # The new rows that restate trades or take them back.
@@ -66,6 +69,11 @@ class Survey:
         return self.is_new.count(1)
 
     @property
+    def new_rows(self) -> int:
+        """Of the file."""
+        return sum(compress(self.rows, self.is_new))
+
+    @property
     def descends(self) -> bool:
         """Whether times run backwards more often than forwards from a row to the next, corrections and cancels left
         aside: theirs may be the trade's or their own."""
@@ -86,6 +94,7 @@ class Survey:
     def take(self, row: Row, at: datetime) -> None:
         position = len(self.lines)
         self.lines.append(row.line)
+        self.rows.append(row.rows)
         self._digests += row.digest
         self._is_trade.append(isinstance(row.activity, Trade))
         self._references.extend(_references(position, row.activity))
@@ -107,6 +116,12 @@ class Survey:
         self._equal.clear()
         if not self._problems:
             self._resolve()
+
+    def forget(self) -> None:
+        """All but where rows stand and which are new."""
+        self._digests.clear()
+        for gathered in (self._positions, self._corrected, self._trades, self._references):
+            gathered.clear()
 
     def digest(self, position: int) -> str:
         return self._digests[position * DIGEST_SIZE : (position + 1) * DIGEST_SIZE].hex()

@@ -20,6 +20,10 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200
 MIC = re.compile(r"[A-Z0-9]{4}")
 ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 CURRENCY = re.compile(r"[A-Z][A-Z0-9]{2,9}")
+# Where commas may be decimal ones: what can be meant in one way alone. Groups are of three digits.
+GROUPED = re.compile(r"([+-]?[0-9]{1,3})(?:(,[0-9]{3})+(?:\.[0-9]+)?|(\.[0-9]{3})+(?:,[0-9]+)?)")
+ONE_MARK = re.compile(r"[+-]?[0-9]*[.,][0-9]*")
+EITHER_WAY = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 
 
 class Unreadable(ValueError):
@@ -31,15 +35,17 @@ class Moment(NamedTuple):
 
     at: datetime
     is_date: bool
+    # The trade date, where that is told besides.
+    day: date | None = None
 
     def placed(self, zone: ZoneInfo) -> tuple[datetime, date]:
         """The instant, in UTC, and its date in the zone. Raises Unreadable for a time that its clocks skip."""
         if self.at.tzinfo:
-            return self.at.astimezone(UTC), self.at.astimezone(zone).date()
+            return self.at.astimezone(UTC), self.day or self.at.astimezone(zone).date()
         instant = self.at.replace(tzinfo=zone).astimezone(UTC)
         if not self.is_date and instant.astimezone(zone).replace(tzinfo=None) != self.at:
             raise Unreadable(f"a time that the clocks of {zone} show")
-        return instant, self.at.date()
+        return instant, self.day or self.at.date()
 
     def __str__(self) -> str:
         return (self.at.astimezone(UTC) if self.at.tzinfo else self.at).isoformat()
@@ -84,6 +90,22 @@ def number(text: str, *, places: int, digits: int) -> Decimal:
     if -int(value.as_tuple().exponent) > places:
         raise Unreadable(f"at most {places} decimal places")
     return value
+
+
+def delocalized(text: str) -> str:
+    """The number with a decimal point and without thousands separators, whichever of the two its commas are."""
+    if EITHER_WAY.fullmatch(text):
+        plain = re.sub(r"[.,]", "", text)
+        raise Unreadable(f"{plain}, or {text.replace(',', '.')}0: which of the two is meant cannot be told")
+    if ONE_MARK.fullmatch(text):
+        return text.replace(",", ".")
+    if GROUPED.fullmatch(text):
+        mark = max(",.", key=text.rfind)
+        groups = "," if mark == "." else "."
+        if text.count(mark) > 1:
+            return text.replace(mark, "")
+        return text.replace(groups, "").replace(mark, ".")
+    return text
 
 
 def quantity(text: str) -> Decimal:
@@ -174,6 +196,11 @@ def external_id(text: str) -> str:
     return _name(text, 128)
 
 
+def title(text: str) -> str:
+    """A name for people to read, of which as much is kept as the book has room for."""
+    return "".join(filter(str.isprintable, text))[:200]
+
+
 def selections(text: str) -> Selections:
     """Of `external_id:quantity;...`; an ID may itself contain a colon."""
     parts = [part.strip().rpartition(":") for part in text.split(";") if part.strip()]
@@ -194,4 +221,6 @@ def _matching(pattern: re.Pattern[str], text: str, expected: str) -> str:
 def _name(text: str, longest: int) -> str:
     if len(text) > longest or not text.isprintable():
         raise Unreadable(f"at most {longest} printable characters")
+    if text.startswith("="):
+        raise Unreadable("what the formula stands for, not the formula")
     return text

@@ -27,12 +27,12 @@ SPLIT = CorporateAction.Type.SPLIT
 
 
 class Changes(NamedTuple):
-    """The instruments of which trades came or changed, by id, the new splits, and how many rows say what the book
-    held."""
+    """The instruments of which trades came or changed, by id, the new splits, and the positions of the rows that say
+    what the book held."""
 
     traded: set[int]
     splits: list[CorporateAction]
-    known: int
+    known: list[int]
 
 
 class Writer:
@@ -44,7 +44,7 @@ class Writer:
 
     def __init__(self, batch: ImportBatch, survey: Survey, currencies: Currencies, problems: Problems) -> None:
         self._splits: list[CorporateAction] = []
-        self._known = 0
+        self._known: list[int] = []
         self._batch = batch
         self._survey = survey
         self._currencies = currencies
@@ -70,7 +70,7 @@ class Writer:
             case Trade(), Priced() as priced:
                 self._write_trade(position, row, priced)
             case Split() as split, Listed() as listed:
-                state = self._write_split(split, listed)
+                state = self._write_split(position, split, listed)
             case Cash() | Exchange() as event, _:
                 self._write_event(position, row, event, placed)
         self._write_row(position, row, state)
@@ -151,9 +151,9 @@ class Writer:
         if isinstance(event, Cash):
             return cash_legs(event.kind, event.currency, event.amount, minor_units)
         bought, sold = (event.currency, event.amount), (event.paid_currency, event.paid_amount)
-        return exchange_legs(bought, sold, minor_units)
+        return exchange_legs(bought, sold, minor_units, event.fee and (event.fee.currency, event.fee.amount))
 
-    def _write_split(self, split: Split, listed: Listed) -> str:
+    def _write_split(self, position: int, split: Split, listed: Listed) -> str:
         """The state of its row: KNOWN where the book has that split."""
         instrument, day, ratio = listed.listing.instrument, listed.trade_date, split.ratio
         known = CorporateAction.objects.filter(instrument=instrument, type=SPLIT, ex_date=day).first()
@@ -166,7 +166,7 @@ class Writer:
         if (known.numerator, known.denominator) != ratio:
             expected = f"{known.numerator}:{known.denominator}, as {listed.listing.name} was split on {day}"
             raise Refusal("quantity", str(ratio), expected)
-        self._known += 1
+        self._known.append(position)
         return KNOWN
 
     def _write_row(self, position: int, row: Row, state: str) -> None:

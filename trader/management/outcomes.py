@@ -3,7 +3,16 @@
 from django.core.management.base import BaseCommand
 
 from trader.importing.files import Outcome
+from trader.importing.preview import Preview
 from trader.management.terminal import as_json
+
+
+def foretell(command: BaseCommand, preview: Preview) -> None:
+    for line in preview.lines:
+        command.stdout.write(f"line {line.line}: {line.state}{f', {line.what}' if line.what else ''}")
+    rest = preview.counts.total() - sum(line.rows for line in preview.lines)
+    if rest:
+        command.stdout.write(f"{rest:,} more rows are not shown.")
 
 
 def say(command: BaseCommand, outcome: Outcome, *, json: bool, verb: str = "Imported") -> None:
@@ -16,6 +25,8 @@ def say(command: BaseCommand, outcome: Outcome, *, json: bool, verb: str = "Impo
         found = f"{outcome.problems.count:,} problems" if outcome.problems.count > 1 else "1 problem"
         command.stderr.write(f"Nothing was imported, for {found}. Mend the file and import it again.")
     else:
-        command.stdout.write(f"{verb} {outcome.imported:,} of {outcome.rows:,} rows; {outcome.skipped:,} were known.")
+        known = f"{outcome.skipped - outcome.passed:,} were known"
+        passed = f", {outcome.passed:,} were passed over" if outcome.passed else ""
+        command.stdout.write(f"{verb} {outcome.imported:,} of {outcome.rows:,} rows; {known}{passed}.")
     if outcome.problems:
         raise SystemExit(1)

@@ -3,25 +3,29 @@
 import io
 from collections import Counter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.apps import apps
 
 from tests.factories import NOW
 from tests.trader.importing.sheets import Row, sheet
 from tests.trader.operations.books import posted
+from trader.importing.activities import Destination
 from trader.importing.files import Outcome, import_file
 from trader.importing.problems import Problem
 from trader.models import Account, Execution, JournalEntry
 
+HERE = Destination("CHF", ZoneInfo("Europe/Zurich"))
+
 Facts = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
 
 
-def take_in(account: Account, *rows: Row, data: bytes = b"", **options: Any) -> Outcome:
+def take_in(account: Account, *rows: Row, data: bytes = b"", file_format: str = "generic", **options: Any) -> Outcome:
     """Import a file of these rows, or of this data."""
     return import_file(
         io.BytesIO(data or sheet(*rows)),
         account=account,
-        file_format="generic",
+        file_format=file_format,
         file_name="activities.csv",
         actor="a trader",
         now=NOW,
@@ -29,18 +33,18 @@ def take_in(account: Account, *rows: Row, data: bytes = b"", **options: Any) -> 
     )
 
 
-def imported(account: Account, *rows: Row, data: bytes = b"") -> tuple[int, int]:
+def imported(account: Account, *rows: Row, data: bytes = b"", file_format: str = "generic") -> tuple[int, int]:
     """How many rows came into the book, and how many it had."""
-    outcome = take_in(account, *rows, data=data)
+    outcome = take_in(account, *rows, data=data, file_format=file_format)
     assert not outcome.problems, outcome.problems.kept
     assert outcome.imported + outcome.skipped == outcome.rows
     return outcome.imported, outcome.skipped
 
 
-def refused(account: Account, *rows: Row, data: bytes = b"") -> list[Problem]:
+def refused(account: Account, *rows: Row, data: bytes = b"", file_format: str = "generic") -> list[Problem]:
     """What is wrong with the file, of which nothing came into the book."""
     before = row_counts()
-    outcome = take_in(account, *rows, data=data)
+    outcome = take_in(account, *rows, data=data, file_format=file_format)
     assert row_counts() == before
     assert (outcome.imported, outcome.skipped) == (0, 0)
     assert outcome.problems.count > 0

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from tests.factories import AccountFactory, CurrencyFactory
-from tests.trader.importing.intake import imported, row_counts, take_in
+from tests.trader.importing.intake import HERE, imported, row_counts, take_in
 from tests.trader.importing.sheets import Row, cancel, cash, correction, exchange, sheet, split, trade
 from trader.importing import generic
 from trader.importing.generic import COLUMNS
@@ -116,7 +116,7 @@ def test_a_file_that_is_cut_within_a_line_is_refused_there() -> None:
         for cut in range(start + 1, FILE.rindex(b",", start, end) + 1):
             problems = Problems()
 
-            rows = list(generic.read(io.BytesIO(FILE[:cut]), problems))
+            rows = list(generic.read(io.BytesIO(FILE[:cut]), problems, HERE))
 
             (problem,) = problems.kept
             assert (problem.line, problem.column in COLUMNS) == (number, True)

@@ -11,6 +11,7 @@ from tests.trader.importing.intake import facts_of, imported, take_in
 from tests.trader.importing.sheets import Row, cancel, cash, correction
 from tests.trader.operations.books import state_of
 from trader.importing import activities, generic
+from trader.importing.activities import Destination, Format
 from trader.importing.files import FORMATS
 from trader.importing.problems import Problems
 from trader.models import Account, Execution, LotMatch
@@ -143,11 +144,11 @@ def test_what_fits_into_memory_is_read_once(
 ) -> None:
     begun = []
 
-    def read(file: BinaryIO, problems: Problems) -> Iterator[activities.Row | None]:
+    def read(file: BinaryIO, problems: Problems, here: Destination) -> Iterator[activities.Row | None]:
         begun.append(file.tell())
-        return generic.read(file, problems)
+        return generic.read(file, problems, here)
 
-    monkeypatch.setitem(FORMATS, "generic", read)
+    monkeypatch.setitem(FORMATS, "generic", Format(read))
 
     imported(account, *rows)
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.trader.importing.intake import HERE
 from tests.trader.importing.sheets import Row, cancel, cash, correction, exchange, sheet, split, trade
 from trader.importing import activities, generic
 from trader.importing.activities import (
@@ -23,7 +24,7 @@ from trader.importing.values import Moment, Ratio, Selection, Selections
 MORNING = Moment(datetime.fromisoformat("2026-01-05T09:00:00+00:00"), is_date=False)
 DAY = Moment(datetime.fromisoformat("2026-01-05"), is_date=True)
 AAA = InstrumentName("AAA", "", "", "CHF")
-TRADE = Trade(MORNING, AAA, "BUY", Decimal(10), Decimal(100), None, None, None, None, Selections())
+TRADE = Trade(MORNING, AAA, "BUY", Decimal(10), Decimal(100), None, (), None, None, Selections())
 KINDS = [
     "TRADE",
     "CORRECT",
@@ -41,7 +42,7 @@ KINDS = [
 
 def read(data: bytes) -> tuple[list[activities.Row | None], list[Problem]]:
     problems = Problems()
-    return list(generic.read(io.BytesIO(data), problems)), problems.kept
+    return list(generic.read(io.BytesIO(data), problems, HERE)), problems.kept
 
 
 def only(row: Row) -> activities.Row:
@@ -76,9 +77,9 @@ def refusals(row: Row) -> dict[str, tuple[str, str]]:
             trade(symbol="", isin="CH0038863350"),
             TRADE._replace(instrument=InstrumentName("", "", "CH0038863350", "CHF")),
         ),
-        (trade(fee="1.5"), TRADE._replace(fee=Fee(Decimal("1.5"), "CHF"))),
-        (trade(fee="-1.5", fee_currency="EUR"), TRADE._replace(fee=Fee(Decimal("-1.5"), "EUR"))),
-        (trade(fee="0.1", fee_currency="AAA"), TRADE._replace(fee=Fee(Decimal("0.1"), ""))),
+        (trade(fee="1.5"), TRADE._replace(fees=(Fee(Decimal("1.5"), "CHF"),))),
+        (trade(fee="-1.5", fee_currency="EUR"), TRADE._replace(fees=(Fee(Decimal("-1.5"), "EUR"),))),
+        (trade(fee="0.1", fee_currency="AAA"), TRADE._replace(fees=(Fee(Decimal("0.1"), ""),))),
         (trade(fee="0"), TRADE),
         (trade(fee_currency="EUR"), TRADE),
         (trade(fx_rate="0.9"), TRADE._replace(fx_rate=Decimal("0.9"))),

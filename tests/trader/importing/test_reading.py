@@ -42,11 +42,17 @@ def cells(data: bytes) -> list[Cells]:
         ("date,name,count\n1,Zürich 🏔,2\n".encode(), [("1", "Zürich 🏔", "2")]),
         (b"\n\ndate,name,count\n\n1,a,2\n  \n\n", [("1", "a", "2")]),
         (b"date,name,count\n", []),
+        (b'date;name;count\n1;"a;b";2,5\n', [("1", "a;b", "2,5")]),
+        (b"\n \ndate;name\r\n1;a, b\r\n", [("1", "a, b", "")]),
+        (b"\xef\xbb\xbfdate\tname\tcount\n1\ta\t2\n", [("1", "a", "2")]),
+        (b'"date";"name";"count"\n"1";"a";"2"\n', [("1", "a", "2")]),
+        (b'date,name,count\n1,"a;b;c;d",2\n', [("1", "a;b;c;d", "2")]),
     ],
     ids=[
         *("plain", "columns in another order", "a column left out", "spaces around", "CRLF", "no end of the last line"),
         *("CR at the end", "byte order mark", "quotes in quotes", "a line end in quotes", "quotes within", "UTF-8"),
-        *("blank lines", "a header alone"),
+        *("blank lines", "a header alone", "semicolons", "semicolons after blank lines", "tabs", "quoted semicolons"),
+        "semicolons in a cell",
     ],
 )
 def test_a_file_is_read_right(data: bytes, expected: list[Cells]) -> None:
@@ -131,8 +137,7 @@ def test_a_record_without_end_is_not_read_into_memory(endless: bytes) -> None:
         ("date,name\n1,a\n".encode("utf-16-be"), [(1, "", "UTF-16", "UTF-8: save the file as UTF-8")]),
         (b"date,n\xe4me\n1,a\n", [(1, "", "byte 0xE4", "UTF-8: save the file as UTF-8")]),
         (b"da\0te,name\n1,a\n", [(1, "", "NUL", "text")]),
-        (b"date;name\n1;a\n", [(1, "", "date;name", "commas between the columns, not semicolons")]),
-        (b"date\tname\n1\ta\n", [(1, "", "date\tname", "commas between the columns, not tabs")]),
+        (b"date|name\n1|a\n", [(1, "", "date|name", "commas between the columns, not bars")]),
         (b"date,name,name\n1,a,b\n", [(1, "name", "name", "each column once")]),
         (b"\ndate,\n1,a\n", [(2, "", "", "one of date, name, count"), (2, "name", "", "a column name")]),
         (b"Date,name\n1,a\n", [(1, "Date", "Date", "date, or no such column"), (1, "date", "", "a column date")]),
@@ -142,8 +147,8 @@ def test_a_record_without_end_is_not_read_into_memory(endless: bytes) -> None:
         (b"date,name\r1,a\r", [(1, "", "date,name\r1,a", "lines that end in LF or CRLF, not in CR alone; the rest")]),
     ],
     ids=[
-        *("nothing", "a mark alone", "blank lines", "UTF-16", "UTF-16 without a mark", "Latin-1", "NUL", "semicolons"),
-        *("tabs", "a column twice", "a column without a name", "another case", "misspelt", "unknown", "an open quote"),
+        *("nothing", "a mark alone", "blank lines", "UTF-16", "UTF-16 without a mark", "Latin-1", "NUL", "bars"),
+        *("a column twice", "a column without a name", "another case", "misspelt", "unknown", "an open quote"),
         "CR alone",
     ],
 )

@@ -54,6 +54,39 @@ def test_a_cell_is_read_exactly(read: Reader, text: str, value: object) -> None:
     assert read(text) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("1234.56", "1234.56"),
+        ("1234,56", "1234.56"),
+        ("1,234.56", "1234.56"),
+        ("1.234,56", "1234.56"),
+        ("-1.234.567,8", "-1234567.8"),
+        ("1,234,567", "1234567"),
+        ("1.234.567", "1234567"),
+        ("1234,567", "1234.567"),
+        ("0,123", "0.123"),
+        ("12,6000", "12.6000"),
+        ("7", "7"),
+        (",5", ".5"),
+    ],
+)
+def test_where_commas_may_be_decimal_what_can_be_meant_in_one_way_alone_is_read(text: str, plain: str) -> None:
+    assert values.delocalized(text) == plain
+
+
+@pytest.mark.parametrize(("text", "plain"), [("1,234", "1234, or 1.2340"), ("-12.345", "-12345, or -12.3450")])
+def test_what_may_be_a_thousand_or_a_thousandth_is_refused(text: str, plain: str) -> None:
+    with pytest.raises(Unreadable, match=f"^{plain}: which of the two is meant cannot be told$"):
+        values.delocalized(text)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1.2,3.4", "1,23.4", "12,34,567", "1 234,5", "=1+1", ",", "."])
+def test_what_is_no_number_stays_none(text: str) -> None:
+    with pytest.raises(Unreadable):
+        values.amount(values.delocalized(text))
+
+
 @pytest.mark.parametrize("read", [values.quantity, values.price, values.amount, values.fee, values.rate])
 @pytest.mark.parametrize(
     "text",

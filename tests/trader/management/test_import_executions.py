@@ -2,8 +2,12 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,6 +16,7 @@ from django.db import connection
 from tests.factories import AccountFactory
 from tests.project import CHECKOUT, Project, database_environment
 from tests.trader.conftest import Connect
+from tests.trader.importing import exports
 from tests.trader.importing.intake import row_counts
 from tests.trader.importing.sheets import Row, cash, sheet, trade
 from trader.management.terminal import CLEAR_LINE
@@ -67,6 +72,43 @@ def test_it_says_so_to_a_program(account: Account, tmp_path: Path) -> None:
 
     assert json.loads(tried[1]) == json.loads(first[1]) == {"rows": 3, "imported": 2, "skipped": 1, "errors": []}
     assert (first[0], first[2]) == (0, "")
+
+
+def test_a_preview_says_of_each_row_what_it_would_do(account: Account, tmp_path: Path) -> None:
+    path = written(tmp_path, *ROWS, trade(price="x"))
+
+    code, stdout, stderr = run(path, "--dry-run", "--preview")
+
+    assert code == 1
+    assert stdout == (
+        "line 2: added, DEPOSIT 100 CHF\n"
+        "line 3: added, BUY 10 AAA.XXXX at 100 CHF\n"
+        "line 4: known, BUY 10 AAA.XXXX at 100 CHF\n"
+        "line 5: refused\n"
+    )
+    assert stderr.endswith("Nothing was imported, for 1 problem. Mend the file and import it again.\n")
+
+
+def test_a_preview_says_how_much_it_does_not_show(account: Account, tmp_path: Path) -> None:
+    path = written(tmp_path, *(cash(amount=str(number)) for number in range(1, 1_003)))
+
+    _, stdout, _ = run(path, "--preview")
+
+    assert stdout.splitlines()[999:] == [
+        "line 1001: added, DEPOSIT 1000 CHF",
+        "2 more rows are not shown.",
+        "Imported 1,002 of 1,002 rows; 0 were known.",
+    ]
+
+
+def test_rows_that_were_passed_over_are_counted(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "flex.csv"
+    path.write_bytes(exports.flex_file(exports.flex(LevelOfDetail="ORDER"), exports.flex()))
+    stdout = io.StringIO()
+
+    call_command("import_executions", str(path), "--account", "MINE", "--format", "ibkr", stdout=stdout)
+
+    assert stdout.getvalue() == "Imported 1 of 2 rows; 0 were known, 1 were passed over.\n"
 
 
 def test_a_refused_file_exits_1_with_its_problems(account: Account, tmp_path: Path) -> None:
@@ -225,23 +267,68 @@ def _broken() -> list[str]:
     return [_row(number, quantity="ten") for number in range(200_000)]
 
 
+def _generic(rows: Callable[[], list[str]]) -> Callable[[], bytes]:
+    def data() -> bytes:
+        return (HEADER + "".join(rows())).encode()
+
+    return data
+
+
+def _degiro() -> bytes:
+    return exports.degiro_file(*map(_degiro_row, range(200_000)))
+
+
+def _degiro_row(number: int) -> Sequence[str]:
+    quantity, price = -10 if number % 3 == 2 else 10, 100 + number % 50
+    value = str(-quantity * price)
+    return exports.degiro(
+        str(quantity),
+        str(price),
+        value,
+        value,
+        "",
+        value,
+        currency="USD",
+        base="USD",
+        time=f"{number // 60 % 24:02}:{number % 60:02}",
+        date=f"{number // 1440 % 28 + 1:02}-{number // 40_320 + 1:02}-2021",
+        order=str(UUID(int=number)),
+    )
+
+
+def _binance() -> bytes:
+    return exports.binance_file(*(row for number in range(100_000) for row in _binance_fill(number)))
+
+
+def _binance_fill(number: int) -> Sequence[Sequence[str]]:
+    sign = -1 if number % 3 == 2 else 1
+    at = (datetime(2021, 1, 1, tzinfo=UTC) + timedelta(seconds=number)).strftime("%Y-%m-%d %H:%M:%S")
+    return [
+        exports.change("Buy", "BTC", str(sign * Decimal("0.00123")), at),
+        exports.change("Buy", "USD", str(-sign * (100 + number % 50)), at),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("rows", "code"),
+    ("file_format", "data", "code"),
     [
-        pytest.param(_trades, 0, marks=pytest.mark.endurance),
-        pytest.param(_bought, 0, marks=pytest.mark.endurance),
-        pytest.param(_corrected, 0, marks=pytest.mark.endurance),
-        (_broken, 1),
+        pytest.param("generic", _generic(_trades), 0, marks=pytest.mark.endurance),
+        pytest.param("generic", _generic(_bought), 0, marks=pytest.mark.endurance),
+        pytest.param("generic", _generic(_corrected), 0, marks=pytest.mark.endurance),
+        pytest.param("degiro", _degiro, 0, marks=pytest.mark.endurance),
+        pytest.param("binance", _binance, 0, marks=pytest.mark.endurance),
+        ("generic", _generic(_broken), 1),
     ],
+    ids=["trades", "bought", "corrected", "degiro", "binance", "broken"],
 )
 def test_two_hundred_thousand_rows_take_less_than_200_megabytes(
-    elsewhere: Project, tmp_path: Path, rows: Any, code: int
+    elsewhere: Project, tmp_path: Path, file_format: str, data: Callable[[], bytes], code: int
 ) -> None:
     path = tmp_path / "large.csv"
-    path.write_text(HEADER + "".join(rows()))
+    path.write_bytes(data())
 
     ended = subprocess.run(
-        [sys.executable, "-c", MEASURED, "import_executions", path, *GENERIC],
+        [sys.executable, "-c", MEASURED, "import_executions", path, "--account", "MINE", "--format", file_format],
         cwd=elsewhere.path,
         env=elsewhere.environment,
         capture_output=True,

@@ -20,7 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--account", required=True, metavar="CODE")
         parser.add_argument("--format", required=True, choices=FORMATS)
         parser.add_argument("--dry-run", action="store_true", help="Say what would be done, and keep nothing.")
-        parser.add_argument("--json", action="store_true")
+        shown = parser.add_mutually_exclusive_group()
+        shown.add_argument("--preview", action="store_true", help="Say of each row what it does, of the first 1,000.")
+        shown.add_argument("--json", action="store_true")
 
     def handle(self, *, file: Path, account: str, **options: Any) -> None:
         progress = Progress(self.stderr)
@@ -35,11 +37,14 @@ class Command(BaseCommand):
                     actor=arguments.actor(),
                     now=timezone.now(),
                     dry_run=options["dry_run"],
+                    preview=options["preview"],
                     watch=progress,
                 )
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.", returncode=2) from error
         finally:
             progress.end()
+        if outcome.preview:
+            outcomes.foretell(self, outcome.preview)
         verb = "Would import" if options["dry_run"] else "Imported"
         outcomes.say(self, outcome, json=options["json"], verb=verb)
