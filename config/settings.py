@@ -141,6 +141,8 @@ OTP_TOTP_ISSUER = "my-trader"
 # HTTP; outside local development TLS ends at a proxy in front of gunicorn, which must set X-Forwarded-Proto
 
 SECRET_KEY = env.secret("SECRET_KEY", min_length=50)
+# A broker's file that was previewed comes back in a field of its page, compressed.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2**24
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if IS_LOCAL else None)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
 if not IS_LOCAL:

@@ -1,9 +1,24 @@
-from django.contrib import admin
-from django.http import HttpRequest
+from collections import Counter
+from typing import Any, BinaryIO
 
-from trader.admin.pages import Tool, ViewedAdmin, ViewedInline
-from trader.admin.showing import list_of
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from trader.admin.charts import STYLE
+from trader.admin.figures import GAIN, LOSS, Cell, KeyFigure, Table
+from trader.admin.pages import RecordedAdmin, Tool, ViewedAdmin, ViewedInline, actor_of
+from trader.admin.showing import list_of, page_of
+from trader.admin.uploads import CarriedForm, DestinationForm, UploadForm
+from trader.importing.files import Outcome, import_file
+from trader.importing.preview import Preview, PreviewLine, State
+from trader.importing.problems import Problem
 from trader.models import ImportBatch, ImportRow
+
+PREVIEWED = ("Line", "State", "What")
+TONES = {State.ADDED: GAIN, State.REFUSED: LOSS}
 
 
 class ImportRowInline(ViewedInline):
@@ -14,7 +29,9 @@ class ImportRowInline(ViewedInline):
 
 
 @admin.register(ImportBatch)
-class ImportBatchAdmin(ViewedAdmin):
+class ImportBatchAdmin(RecordedAdmin):
+    """A file is added in two steps: what it would do is shown, and then done."""
+
     fields = ("account", "source", "file_name", "sha256", "actor", "imported_at")
     list_display = ("file_name", "account", "source", "actor", "imported_at")
     list_filter = ("account", "source")
@@ -25,6 +42,101 @@ class ImportBatchAdmin(ViewedAdmin):
 
     def tools(self, request: HttpRequest, obj: ImportBatch) -> list[Tool]:
         return [Tool("All rows", list_of(ImportRow, batch=obj.pk))]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return self._page(request, UploadForm(initial=request.GET.dict()))
+        if "content" in request.POST:
+            return self._import(request, CarriedForm(request.POST))
+        return self._preview(request, UploadForm(request.POST, request.FILES))
+
+    def _preview(self, request: HttpRequest, form: UploadForm) -> HttpResponse:
+        if not form.is_valid():
+            return self._page(request, form)
+        try:
+            carried = form.carried()
+        except ValidationError as error:
+            form.add_error("file", error)
+            return self._page(request, form)
+        file = form.cleaned_data["file"]
+        file.seek(0)
+        outcome = self._taken(request, form, file, file.name, dry_run=True)
+        return self._page(request, form, outcome, carried)
+
+    def _import(self, request: HttpRequest, form: CarriedForm) -> HttpResponse:
+        if not form.is_valid():
+            self.message_user(request, " ".join(form.error_texts()), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        outcome = self._taken(request, form, form.cleaned_data["content"], form.cleaned_data["file_name"])
+        if outcome.problems:
+            return self._page(request, UploadForm(initial=form.cleaned_data), outcome)
+        self.message_user(request, outcome.told("Imported"), messages.SUCCESS)
+        return HttpResponseRedirect(page_of(ImportBatch, outcome.batch) if outcome.batch else list_of(ImportBatch))
+
+    def _taken(
+        self, request: HttpRequest, form: DestinationForm, file: BinaryIO, name: str, *, dry_run: bool = False
+    ) -> Outcome:
+        return import_file(
+            file,
+            account=form.cleaned_data["account"],
+            file_format=form.cleaned_data["file_format"],
+            file_name=name,
+            actor=actor_of(request),
+            now=timezone.now(),
+            dry_run=dry_run,
+            preview=True,
+        )
+
+    def _page(
+        self,
+        request: HttpRequest,
+        form: UploadForm,
+        outcome: Outcome | None = None,
+        carried: CarriedForm | None = None,
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Import a broker's file",
+            "form": form,
+            "media": self.media + form.media + STYLE,
+            "opts": self.opts,
+            "outcome": outcome,
+            "carried": carried if outcome and outcome.imported else None,
+            "counts": _counts(outcome.preview) if outcome and outcome.preview else [],
+            "rows_not_shown": outcome.preview.rest if outcome and outcome.preview else 0,
+            "lines": _lines(outcome.preview) if outcome and outcome.preview else None,
+            "other_problems": _problems_beside_lines(outcome) if outcome else [],
+        }
+        return TemplateResponse(request, "admin/trader/importbatch/import.html", context)
+
+
+def _counts(preview: Preview) -> list[KeyFigure]:
+    totals = Counter[State]()
+    for (_, state), rows in preview.counts.items():
+        totals[state] += rows
+    return [
+        KeyFigure(state.capitalize(), Cell(f"{totals[state]:,}", tone=TONES.get(state, "") if totals[state] else ""))
+        for state in State
+    ]
+
+
+def _lines(preview: Preview) -> Table:
+    return Table(PREVIEWED, [_line(line) for line in preview.lines], left=len(PREVIEWED))
+
+
+def _problems_beside_lines(outcome: Outcome) -> list[Problem]:
+    """Those of the header, of what breaks the file off, and of the file as a whole."""
+    shown = {line.line for line in outcome.preview.lines} if outcome.preview else set()
+    return [problem for problem in outcome.problems.kept if problem.line not in shown]
+
+
+def _line(line: PreviewLine) -> list[Cell]:
+    found = "; ".join(f"{each.column}: found {each.value!r}, expected {each.expected}" for each in line.problems)
+    return [Cell(str(line.line)), Cell(line.state), Cell(found or line.what, tone=TONES.get(line.state, ""))]
 
 
 @admin.register(ImportRow)

@@ -48,7 +48,7 @@ Watch = Callable[[str, int], None]
 
 class Outcome(NamedTuple):
     """How many rows were read, came into the book, and did not: those said what it held or, as many as were `passed`,
-    nothing that it books. With problems, none came."""
+    nothing that it books. With problems, none came. `batch` is the key of what was kept."""
 
     rows: int
     imported: int
@@ -56,6 +56,12 @@ class Outcome(NamedTuple):
     problems: Problems
     passed: int = 0
     preview: Preview | None = None
+    batch: int | None = None
+
+    def told(self, verb: str) -> str:
+        known = f"{self.skipped - self.passed:,} were known"
+        passed = f", {self.passed:,} were passed over" if self.passed else ""
+        return f"{verb} {self.imported:,} of {self.rows:,} rows; {known}{passed}."
 
     def as_data(self) -> dict[str, Any]:
         """For JSON."""
@@ -106,7 +112,8 @@ def _take_in(intake: "Intake", *, dry_run: bool) -> Outcome:
     outcome = intake.run()
     if dry_run or not outcome.imported:
         transaction.set_rollback(True)
-    return outcome
+        return outcome
+    return outcome._replace(batch=intake.batch.pk)
 
 
 class Intake:
@@ -121,7 +128,7 @@ class Intake:
         self._file = file
         self._is_small = file.seek(0, SEEK_END) <= KEPT_BYTES
         self._kept: list[tuple[Row, Placed]] = []
-        self._batch = batch
+        self.batch = batch
         self._format = FORMATS[batch.source]
         self._watch = watch
 
@@ -132,12 +139,12 @@ class Intake:
         self._account = (
             Account.objects.select_for_update(of=("self",), no_key=True)
             .select_related("base_currency")
-            .get(pk=self._batch.account_id)
+            .get(pk=self.batch.account_id)
         )
         self._destination = Destination(self._account.base_currency.code, ZoneInfo(self._account.time_zone))
         self._currencies = Currencies()
         self._placing = Placing(self._account, self._currencies, Listings(self._currencies), Rates())
-        survey = self._survey = Survey(self._account, self._batch.source, self.problems)
+        survey = self._survey = Survey(self._account, self.batch.source, self.problems)
         self._look_through(survey)
         if not survey.new:
             return self.outcome(0, self.rows)
@@ -199,9 +206,9 @@ class Intake:
             self._foresight.refused(rows.line, rows.rows)
 
     def _write(self, survey: Survey) -> Changes:
-        self._batch.account = self._account
-        self._batch.save(force_insert=True)
-        writer = Writer(self._batch, survey, self._currencies, self.problems)
+        self.batch.account = self._account
+        self.batch.save(force_insert=True)
+        writer = Writer(self.batch, survey, self._currencies, self.problems)
         for position, row, placed in self._rows_at("Writing", compress(count(), survey.is_new)):
             try:
                 writer.write(position, row, placed)
@@ -244,7 +251,7 @@ class Intake:
         )
         last = reports.latest("recorded_at", "pk")
         held = f"no more than {last.account} holds of {last.instrument} on {last.trade_date}: {error}"
-        if last.import_row and last.import_row.batch_id == self._batch.pk:
+        if last.import_row and last.import_row.batch_id == self.batch.pk:
             return Problem(last.import_row.row_number, "quantity", plain(last.last_qty), held)
         return Problem(None, "", last.exec_id, held)
 

@@ -44,6 +44,11 @@ class Preview(NamedTuple):
     lines: list[PreviewLine]
     counts: Counter[tuple[str, State]]
 
+    @property
+    def rest(self) -> int:
+        """How many rows have no line here."""
+        return self.counts.total() - sum(line.rows for line in self.lines)
+
 
 class _Noted(NamedTuple):
     """`position` is the survey's; without one, the state stands already."""

@@ -10,9 +10,8 @@ from trader.management.terminal import as_json
 def foretell(command: BaseCommand, preview: Preview) -> None:
     for line in preview.lines:
         command.stdout.write(f"line {line.line}: {line.state}{f', {line.what}' if line.what else ''}")
-    rest = preview.counts.total() - sum(line.rows for line in preview.lines)
-    if rest:
-        command.stdout.write(f"{rest:,} more rows are not shown.")
+    if preview.rest:
+        command.stdout.write(f"{preview.rest:,} more rows are not shown.")
 
 
 def say(command: BaseCommand, outcome: Outcome, *, json: bool, verb: str = "Imported") -> None:
@@ -25,8 +24,6 @@ def say(command: BaseCommand, outcome: Outcome, *, json: bool, verb: str = "Impo
         found = f"{outcome.problems.count:,} problems" if outcome.problems.count > 1 else "1 problem"
         command.stderr.write(f"Nothing was imported, for {found}. Mend the file and import it again.")
     else:
-        known = f"{outcome.skipped - outcome.passed:,} were known"
-        passed = f", {outcome.passed:,} were passed over" if outcome.passed else ""
-        command.stdout.write(f"{verb} {outcome.imported:,} of {outcome.rows:,} rows; {known}{passed}.")
+        command.stdout.write(outcome.told(verb))
     if outcome.problems:
         raise SystemExit(1)

@@ -82,6 +82,12 @@ def last_message(response: Any) -> str:
     return str(list(response.context["messages"])[-1])
 
 
+def choices(client: Client, path: str, field: str) -> list[str]:
+    """What a select offers, the empty choice left out."""
+    form = client.get(path).context["adminform"].form
+    return [str(value) for value, _ in form.fields[field].choices if value]
+
+
 def buttons(client: Client, path: str, name: str = "to") -> list[str]:
     """What the buttons of that name stand for."""
     page = client.get(path).content.decode()
