@@ -280,7 +280,7 @@ def _degiro() -> bytes:
 
 def _degiro_row(number: int) -> Sequence[str]:
     quantity, price = -10 if number % 3 == 2 else 10, 100 + number % 50
-    value = str(-quantity * price)
+    day, value = number // 600, str(-quantity * price)
     return exports.degiro(
         str(quantity),
         str(price),
@@ -290,8 +290,8 @@ def _degiro_row(number: int) -> Sequence[str]:
         value,
         currency="USD",
         base="USD",
-        time=f"{number // 60 % 24:02}:{number % 60:02}",
-        date=f"{number // 1440 % 28 + 1:02}-{number // 40_320 + 1:02}-2021",
+        time=f"{9 + number // 60 % 10:02}:{number % 60:02}",
+        date=f"{day % 28 + 1:02}-{day // 28 + 1:02}-2021",
         order=str(UUID(int=number)),
     )
 
