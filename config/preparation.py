@@ -12,14 +12,18 @@ from config.database import wait_until_ready
 from config.roles import grant_application_role
 from migration_guard import turn
 from trader.models import User
+from trader.operations.demonstration import deliver_demonstration
 from trader.operations.fixtures import deliver_fixtures
+
+FIXTURES = settings.BASE_DIR / "trader" / "fixtures"
 
 
 def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> None:
     """Bring the database to where this release can serve, or find it there; any number of processes may race.
 
     Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them. Migrates, grants the
-    application's role its rights, delivers new fixtures and creates the first superuser, all under one lock.
+    application's role its rights, delivers new fixtures, once the demonstration, and creates the first superuser, all
+    under one lock.
     """
     wait_until_ready(timeout=timeout, say=say)
     with turn(connection, say=say):
@@ -29,6 +33,8 @@ def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> Non
             say(f"Role {role['USER']}: {len(done)} changes: {done[0]}{', ...' if done[1:] else '.'}")
         if delivered := deliver_fixtures(folders=_fixture_folders(), now=now):
             say(f"Fixtures: {delivered} new rows.")
+        if settings.DEMONSTRATION and (events := deliver_demonstration(folder=FIXTURES / "demo" / "book", now=now)):
+            say(f"Demonstration book: {events} events in the account DEMO.")
         if settings.FIRST_SUPERUSER and User.objects.create_first_superuser(
             settings.FIRST_SUPERUSER, settings.FIRST_SUPERUSER_PASSWORD
         ):
@@ -36,5 +42,4 @@ def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> Non
 
 
 def _fixture_folders() -> list[Path]:
-    fixtures = settings.BASE_DIR / "trader" / "fixtures"
-    return [fixtures / "reference", fixtures / "demo"] if settings.IS_LOCAL else [fixtures / "reference"]
+    return [FIXTURES / "reference", FIXTURES / "demo"] if settings.DEMONSTRATION else [FIXTURES / "reference"]
