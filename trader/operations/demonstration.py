@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 ACCOUNT = "DEMO"
 ACTOR = "demonstration"
-# Of prices and rates. On a day that has bars of several sources, the first by its name counts.
+# Of prices and rates. Of a day's bars the first by its source counts: this name stands behind those of brokers.
 SOURCE = "random walk"
 DELIVERED: dict[str, Any] = {"model": "trader.demonstration", "natural_key": ["book"]}
 ENTERED = (Order, Execution, JournalEntry, CorporateAction, FxRate, PriceBar)
