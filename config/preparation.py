@@ -12,15 +12,19 @@ from config.database import wait_until_ready
 from config.roles import grant_application_role
 from migration_guard import turn
 from trader.models import User
+from trader.operations.demonstration import deliver_demonstration
 from trader.operations.fixtures import deliver_fixtures
 from trader.operations.groups import deliver_groups
+
+FIXTURES = settings.BASE_DIR / "trader" / "fixtures"
 
 
 def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> None:
     """Bring the database to where this release can serve, or find it there; any number of processes may race.
 
     Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them. Migrates, grants the
-    application's role its rights, delivers new fixtures and groups and creates the first superuser, all under one lock.
+    application's role its rights, delivers new fixtures and groups, once the demonstration, and creates the first
+    superuser, all under one lock.
     """
     wait_until_ready(timeout=timeout, say=say)
     with turn(connection, say=say):
@@ -32,6 +36,8 @@ def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> Non
             say(f"Fixtures: {delivered} new rows.")
         if delivered := deliver_groups(now=now):
             say(f"Groups: {delivered} new groups and permissions of them.")
+        if settings.DEMONSTRATION and (events := deliver_demonstration(folder=FIXTURES / "demo" / "book", now=now)):
+            say(f"Demonstration book: {events} events in the account DEMO.")
         if settings.FIRST_SUPERUSER and User.objects.create_first_superuser(
             settings.FIRST_SUPERUSER, settings.FIRST_SUPERUSER_PASSWORD
         ):
@@ -39,5 +45,4 @@ def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> Non
 
 
 def _fixture_folders() -> list[Path]:
-    fixtures = settings.BASE_DIR / "trader" / "fixtures"
-    return [fixtures / "reference", fixtures / "demo"] if settings.IS_LOCAL else [fixtures / "reference"]
+    return [FIXTURES / "reference", FIXTURES / "demo"] if settings.DEMONSTRATION else [FIXTURES / "reference"]

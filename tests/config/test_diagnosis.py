@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     for name in ("sh", "sleep", "chmod", "perl", "python3", "env", "uname", "true"):
         (programs / name).symlink_to(str(shutil.which(name)))
     project = Bare(path, {"PATH": f"{Path(sys.executable).parent}:{programs}"})
-    put(project, POSTGRES_PORT=str(free_port()), BACKEND_PORT=str(free_port()))
+    put(project, POSTGRES_PORT=str(free_port()), BACKEND_PORT=str(free_port()), DEMONSTRATION="false")
     run(project, "python manage.py db start && python manage.py prepare")
     yield project
     run(project, "python manage.py db stop")

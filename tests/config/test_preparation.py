@@ -47,6 +47,14 @@ ROLE = "SELECT xmin::text FROM pg_authid WHERE rolname = %s"
 WAITING_FOR_MIGRATIONS_TABLE = """
     SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'django_migrations'::regclass
 """
+WAITING_FOR_POSITIONS = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'trader_position'::regclass"
+# What nothing else that is truncated takes with it.
+ROOTS = ("currency", "execution", "journalentry", "loadedfixture", "posting", "user", "venue")
+DELIVERED = """
+    SELECT (SELECT count(*) FROM trader_loadedfixture WHERE model = 'trader.demonstration'),
+        (SELECT count(*) FROM trader_execution), (SELECT count(*) FROM trader_posting),
+        (SELECT count(*) FROM trader_pricebar), (SELECT count(*) FROM trader_fxrate)
+"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,20 @@ def wait_until(found: Callable[[], T], *, within: float) -> T:
     return result
 
 
+def empty(project: Project) -> None:
+    with project.connect() as session:
+        # The book's facts refuse to go, whoever asks, as long as their triggers fire.
+        session.execute("SET session_replication_role = replica")
+        tables = sql.SQL(", ").join(sql.Identifier(f"trader_{name}") for name in ROOTS)
+        session.execute(sql.SQL("TRUNCATE {tables} CASCADE").format(tables=tables))
+
+
+def delivered(project: Project) -> tuple[int, ...] | None:
+    """Demonstrations, executions, postings, bars and rates."""
+    with project.connect() as session:
+        return session.execute(DELIVERED).fetchone()
+
+
 def terminate(program: Program) -> int:
     """The exit code after SIGTERM; fails when the program takes more than two seconds to end."""
     program.process.send_signal(signal.SIGTERM)
@@ -124,7 +146,8 @@ def test_racers_on_an_empty_database_all_succeed_and_each_thing_is_done_once(fir
     said = "".join(first_start.outputs)
 
     assert first_start.codes == [0, 0, 0], said
-    for once in ("Applying trader.0001", "CREATE ROLE", "Fixtures: ", "Groups: ", "First superuser: "):
+    steps = ("Applying trader.0001", "CREATE ROLE", "Fixtures: ", "Groups: ", "Demonstration book: ", "First superuser: ")
+    for once in steps:
         assert said.count(once) == 1
 
 
@@ -142,6 +165,7 @@ def test_an_empty_database_gets_fixtures_groups_a_superuser_and_the_application_
     assert column(application, "SELECT code FROM trader_account") == ["DEMO"]
     assert column(application, "SELECT count(*) FROM trader_currency") == [165]
     assert column(application, "SELECT name FROM auth_group ORDER BY name") == ["operator", "trader", "viewer"]
+    assert column(application, "SELECT count(*) > 100 FROM trader_execution") == [True]
 
 
 def test_a_second_prepare_changes_nothing_and_leaves_what_a_person_changed(prepared: Project) -> None:
@@ -182,6 +206,7 @@ def test_sigterm_while_it_waits_for_the_database_ends_it_at_once(checkout: Proje
 
 
 def test_sigterm_while_it_migrates_ends_it_at_once_and_leaves_nothing_half_done(prepared: Project) -> None:
+    prepared.env |= {"DEMONSTRATION": "false"}
     prepared.manage("migrate", "trader", "0005")
     is_there = "SELECT to_regclass('trader_loadedfixture') IS NOT NULL"
 
@@ -204,11 +229,8 @@ def test_production_gets_no_demonstration_and_no_superuser_that_it_did_not_ask_f
     prepared: Project, bare_tree: Project, new_role_name: Callable[[], str]
 ) -> None:
     owner = {"POSTGRES_USER": new_role_name(), "POSTGRES_PASSWORD": "the password of an owner"}
+    empty(prepared)
     with prepared.connect() as session:
-        # The book's facts refuse to go, whoever asks, as long as their triggers fire.
-        session.execute("SET session_replication_role = replica")
-        session.execute("TRUNCATE trader_loadedfixture, trader_user, trader_currency, trader_venue CASCADE")
-        session.execute("RESET session_replication_role")
         names = {"role": sql.Identifier(owner["POSTGRES_USER"]), "password": sql.Literal(owner["POSTGRES_PASSWORD"])}
         session.execute(CREATE_OWNER.format(**names))
     bare_tree.env |= prepared.env | owner
@@ -222,6 +244,41 @@ def test_production_gets_no_demonstration_and_no_superuser_that_it_did_not_ask_f
     assert column(prepared, "SELECT code FROM trader_account") == []
     assert column(prepared, "SELECT symbol FROM trader_instrument") == []
     assert column(prepared, "SELECT count(*) FROM trader_currency") == [165]
+    assert delivered(prepared) == (0, 0, 0, 0, 0)
+
+
+def test_local_development_goes_without_the_demonstration_where_that_is_said(prepared: Project) -> None:
+    empty(prepared)
+    prepared.env |= {"DEMONSTRATION": "false"}
+
+    prepare = prepared.manage("prepare")
+
+    assert prepare.returncode == 0, prepare.stdout
+    assert column(prepared, "SELECT code FROM trader_account") == []
+    assert column(prepared, "SELECT count(*) FROM trader_currency") == [165]
+    assert delivered(prepared) == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.endurance
+def test_a_demonstration_that_was_killed_in_the_middle_leaves_nothing_and_comes_whole_with_the_next_start(
+    prepared: Project,
+) -> None:
+    whole = delivered(prepared)
+    empty(prepared)
+
+    with (
+        # Lets it write rates, bars and deposits, and stops it at the first fill.
+        holding(prepared, "LOCK TABLE trader_position IN EXCLUSIVE MODE"),
+        managing(prepared, "prepare") as prepare,
+    ):
+        stopped = wait_until(lambda: column(prepared, WAITING_FOR_POSITIONS), within=60)
+        prepare.process.kill()
+        prepare.process.wait()
+    wait_until(lambda: not column(prepared, f"SELECT pid FROM pg_stat_activity WHERE pid = {stopped[0]}"), within=5)
+
+    assert delivered(prepared) == (0, 0, 0, 0, 0)
+    assert prepared.manage("prepare").returncode == 0
+    assert delivered(prepared) == whole
 
 
 @pytest.mark.endurance
