@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 from django.db import OperationalError, ProgrammingError
 from django.utils import timezone
 
@@ -23,8 +24,10 @@ def check_partitions(alias: str) -> Iterator[Diagnosis]:
             found = list(examine(now=timezone.now()))
     except OperationalError as error:
         found = [unknown(SUBJECT, f"not looked at: {' '.join(str(error).split())}")]
-    except ProgrammingError:
-        # The table is not made yet, as the line of the migrations tells.
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+            raise
+        # It is not made yet, as the line of the migrations tells.
         found = []
     yield from found
 

@@ -1,7 +1,7 @@
 """The yearly partitions of price bars, by UTC: made in time, and given the bars that came before they were there."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 from django.db import OperationalError, ProgrammingError, connection, transaction
@@ -12,13 +12,14 @@ from trader.models import PriceBar
 
 # Of bars in the default partition, so many are counted and no more.
 MOST_COUNTED = 10_000
-# So long does a writer of bars wait behind this, and this behind a reader.
-LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
+# So long does anybody wait behind this for bars in the default partition. An autovacuum makes way after one second.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 OWNED = "SELECT pg_has_role(relowner, 'USAGE'), current_user FROM pg_class WHERE oid = 'trader_pricebar'::regclass"
-# Both ends of each partition; none of the default one, and no row where the table is not there. An expression without
-# columns needs no table to be read, which would be waited for.
+# The first and the last year of each partition; of the default one NULL, and no row where the table is not there. An
+# expression without columns needs no table to be read, which would be waited for.
 BOUNDS = """
-    SELECT bound[1]::timestamptz, bound[2]::timestamptz
+    SELECT extract(year FROM bound[1]::timestamptz AT TIME ZONE 'UTC')::int,
+        extract(year FROM bound[2]::timestamptz AT TIME ZONE 'UTC' - interval '1 microsecond')::int
     FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     LEFT JOIN LATERAL regexp_match(
         pg_get_expr(relpartbound, 0), $$FROM \\('(.*)'\\) TO \\('(.*)'\\)$$
@@ -65,8 +66,8 @@ def missing_years(years: Iterable[int]) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(BOUNDS)
         bounds = cursor.fetchall()
-    taken = [(begins, ends) for begins, ends in bounds if begins]
-    return [year for year in years if bounds and not any(_has_days_of(year, *span) for span in taken)]
+    spans = [(first, last) for first, last in bounds if first is not None]
+    return [year for year in years if bounds and not any(first <= year <= last for first, last in spans)]
 
 
 def years_in_default(instrument: int | None = None) -> list[int]:
@@ -140,10 +141,6 @@ def _grant(cursor: CursorWrapper, table: Identifier) -> None:
 
 def _execute(cursor: CursorWrapper, statement: Composable) -> None:
     cursor.execute(statement.as_string(connection.connection))
-
-
-def _has_days_of(year: int, begins: datetime, ends: datetime) -> bool:
-    return begins.year <= year <= (ends - timedelta.resolution).year
 
 
 def _reason(error: Exception, year: int) -> str:

@@ -127,6 +127,14 @@ def test_a_year_that_a_wider_partition_holds_is_not_missing() -> None:
     assert missing_years([2000, 2001, 2010, 2011]) == [2000, 2011]
 
 
+@pytest.mark.django_db
+def test_the_last_year_that_a_bar_can_be_of_gets_one() -> None:
+    bar(9999)
+
+    assert made(9999) == [(9999, 1)]
+    assert missing_years([9999]) == []
+
+
 @contextmanager
 def serving() -> Iterator[None]:
     """Django's connection is that of the role that serves."""
