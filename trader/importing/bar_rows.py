@@ -10,12 +10,22 @@ from trader.importing import values
 from trader.importing.problems import Problem, Problems
 from trader.importing.reading import Layout, Record, records
 from trader.importing.values import Unreadable
+from trader.models import Instrument
 
 COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 LAYOUT = Layout(columns=COLUMNS, required=COLUMNS[:-1])
 # Of which the start is a session's date.
 DAILY = "1d"
 UTC = ZoneInfo("UTC")
+
+
+class Series(NamedTuple):
+    """What all bars of a file have in common."""
+
+    instrument: Instrument
+    timeframe: str
+    source: str
+    split_adjusted: bool = False
 
 
 class Bar(NamedTuple):

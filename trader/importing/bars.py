@@ -15,12 +15,12 @@ from typing import BinaryIO
 import psycopg
 from django.db import DataError, IntegrityError, connection, transaction
 
-from trader.importing.bar_rows import COLUMNS, DAILY, LAYOUT, Bar, read_bars
+from trader.importing.bar_rows import COLUMNS, DAILY, LAYOUT, Bar, Series, read_bars
 from trader.importing.copying import refused_by_database
 from trader.importing.files import Outcome
 from trader.importing.plain_bars import NotPlain, copy_in, plain_header, plain_pieces
 from trader.importing.problems import FileRefused, Problems
-from trader.importing.staged_bars import Series, Staging
+from trader.importing.staged_bars import Staging
 from trader.operations.retrying import in_one_transaction
 
 # Imports of one instrument's bars take turns, so that what one finds in the book stays as it is.

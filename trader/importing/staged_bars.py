@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 
 from trader.booking.numbers import plain
-from trader.importing.bar_rows import COLUMNS, DAILY
+from trader.importing.bar_rows import COLUMNS, DAILY, Series
 from trader.importing.plain_bars import copy_in
 from trader.importing.problems import Problem, Problems
-from trader.models import Instrument
 
 # The lines of a plain file are numbered as they come, behind the header.
 STAGE = """
@@ -48,24 +47,13 @@ INSERT = f"""
 FETCHED_AT_ONCE = 1_000
 
 
-class Series(NamedTuple):
-    """What all bars of a file have in common."""
-
-    instrument: Instrument
-    timeframe: str
-    source: str
-    split_adjusted: bool = False
-
-    def as_parameters(self) -> dict[str, Any]:
-        return self._asdict() | {"instrument": self.instrument.pk}
-
-
 class Staging:
     """One filling of the table; what is wrong with its bars is added to `problems`."""
 
     def __init__(self, series: Series, problems: Problems) -> None:
         self._series = series
         self._problems = problems
+        self._parameters = series._asdict() | {"instrument": series.instrument.pk}
 
     def fill(self, pieces: Iterable[bytes], columns: Sequence[str]) -> None:
         """Make the table, of pieces of CSV."""
@@ -79,7 +67,7 @@ class Staging:
         for line, ts, first in _each(TWICE, {}):
             value = f"{ts:%Y-%m-%d}" if self._series.timeframe == DAILY else ts.isoformat()
             self._problems.add(Problem(line, "ts", value, f"one bar for a time: line {first} has it"))
-        for line, adjusted, *prices in _each(DIFFERING, self._series.as_parameters()):
+        for line, adjusted, *prices in _each(DIFFERING, self._parameters):
             self._problems.add(self._difference(line, is_adjusted=adjusted, prices=prices))
 
     def _difference(self, line: int, *, is_adjusted: bool, prices: Sequence[Decimal | None]) -> Problem:
@@ -96,7 +84,7 @@ class Staging:
     def insert(self) -> int:
         """Write what the book does not have, and drop the table; returns how many."""
         with connection.cursor() as cursor:
-            cursor.execute(INSERT, self._series.as_parameters())
+            cursor.execute(INSERT, self._parameters)
             written: int = cursor.rowcount
             cursor.execute(DROP)
         return written

@@ -5,10 +5,10 @@ from typing import Any
 
 from tests.factories import InstrumentFactory
 from trader.booking.numbers import plain
+from trader.importing.bar_rows import Series
 from trader.importing.bars import import_bars
 from trader.importing.files import Outcome
 from trader.importing.problems import Problem
-from trader.importing.staged_bars import Series
 from trader.models import Instrument, PriceBar
 
 HEADER = "ts,open,high,low,close,volume"

@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from trader.importing.bar_rows import Series
 from trader.importing.bars import import_bars
-from trader.importing.staged_bars import Series
 from trader.management import arguments, outcomes
 from trader.management.terminal import Progress
 from trader.operations.price_partitions import years_in_default
