@@ -15,6 +15,7 @@ from trader.models import User
 from trader.operations.demonstration import deliver_demonstration
 from trader.operations.fixtures import deliver_fixtures
 from trader.operations.groups import deliver_groups
+from trader.operations.price_partitions import PartitionNotMade, due_years, make_partitions, partition_name
 
 FIXTURES = settings.BASE_DIR / "trader" / "fixtures"
 
@@ -22,13 +23,14 @@ FIXTURES = settings.BASE_DIR / "trader" / "fixtures"
 def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> None:
     """Bring the database to where this release can serve, or find it there; any number of processes may race.
 
-    Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them. Migrates, grants the
-    application's role its rights, delivers new fixtures and groups, once the demonstration, and creates the first
-    superuser, all under one lock.
+    Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them. Migrates, makes next
+    year's partition, grants the application's role its rights, delivers new fixtures and groups, once the
+    demonstration, and creates the first superuser, all under one lock.
     """
     wait_until_ready(timeout=timeout, say=say)
     with turn(connection, say=say):
         call_command("migrate", interactive=False, skip_checks=True)
+        _make_due_partitions(now=now, say=say)
         role = settings.POSTGRES_APP
         if done := grant_application_role(connection, name=role["USER"], password=role["PASSWORD"]):
             say(f"Role {role['USER']}: {len(done)} changes: {done[0]}{', ...' if done[1:] else '.'}")
@@ -42,6 +44,16 @@ def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> Non
             settings.FIRST_SUPERUSER, settings.FIRST_SUPERUSER_PASSWORD
         ):
             say(f"First superuser: {settings.FIRST_SUPERUSER}.")
+
+
+def _make_due_partitions(*, now: datetime, say: Callable[[str], None]) -> None:
+    """What cannot be made while bars are read or written is left to the next start, and to `doctor`: this one serves
+    without it."""
+    try:
+        for year, moved in make_partitions(due_years(now=now)):
+            say(f"Price bars: made {partition_name(year)}; {moved} moved into it.")
+    except PartitionNotMade as error:
+        say(str(error))
 
 
 def _fixture_folders() -> list[Path]:

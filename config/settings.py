@@ -101,7 +101,12 @@ MIGRATION_GUARD = {
     "RELEASE": env.str("RELEASE", ""),
     "REQUIRE_RECEIPTS": not IS_LOCAL,
     "CLIENT_PROGRAMS": client_programs(),
-    "DOCTOR": ["config.diagnosis.check_server", "config.diagnosis.check_files", "config.diagnosis.check_backend"],
+    "DOCTOR": [
+        "config.diagnosis.check_server",
+        "config.diagnosis.check_files",
+        "config.diagnosis.check_backend",
+        "config.partitions.check_partitions",
+    ],
     "RESTORE_POINTS": env.str("RESTORE_POINTS", "restore_points"),
 }
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 
 from migration_guard.applied import Applied, Say
-from migration_guard.catalog import Difference, differences, read
+from migration_guard.catalog import Catalog, Difference, differences, read
 from migration_guard.catalog.telling import as_script
 from migration_guard.connections import own_session, require_postgresql
 from migration_guard.databases import alone
@@ -39,6 +39,7 @@ def find(alias: str, say: Say, progress: Say) -> Drift:
         found = read(live)
         notes = list(applied.notes())
     of_no_migration = _tables_of_no_migration(applied.loader) - expected.relations
+    of_no_migration |= _further_partitions(found, expected)
     return Drift(applied.database, differences(found.without(of_no_migration), expected), notes)
 
 
@@ -52,6 +53,20 @@ def _tables_of_no_migration(loader: MigrationLoader) -> set[str]:
     }
     caches = settings.CACHES.values()
     return tables | {cache["LOCATION"] for cache in caches if cache["BACKEND"].endswith("db.DatabaseCache")}
+
+
+def _further_partitions(found: Catalog, expected: Catalog) -> set[str]:
+    """Partitions that were made since of what migrations partitioned: they come and go with the rows, and are data."""
+
+    def grown_from(name: str) -> str:
+        parent = found.tables[name].parent
+        return grown_from(parent) if parent in found.tables and parent not in expected.tables else parent
+
+    return {
+        name
+        for name in found.tables.keys() - expected.tables.keys()
+        if (root := expected.tables.get(grown_from(name))) and root.partition_key
+    }
 
 
 def as_text(drift: Drift) -> str:

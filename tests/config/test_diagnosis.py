@@ -30,6 +30,13 @@ WAITING = """
     SELECT pid FROM pg_stat_activity
     WHERE application_name = 'migration_guard doctor' AND wait_event_type = 'Lock' AND datname = current_database()
 """
+BAR_OF_1999 = """
+    INSERT INTO trader_pricebar (instrument_id, source, timeframe, ts, open, high, low, close, split_adjusted)
+    SELECT min(id), 'file', '1d', '1999-12-31 00:00+00', 1, 1, 1, 1, false FROM trader_instrument
+"""
+DROP_THIS_YEARS = """
+    DO $$ BEGIN EXECUTE format('DROP TABLE trader_pricebar_%s', extract(year FROM now() AT TIME ZONE 'UTC')); END $$
+"""
 
 Line = dict[str, str]
 
@@ -291,6 +298,7 @@ def test_everything_at_once(prepared: Project) -> None:
         ("server", "problem"),
         ("files", "problem"),
         ("backend", "problem"),
+        ("partitions", "unknown"),
     ]
     (server,) = [line for line in lines if line["subject"] == "server"]
     assert server["message"].endswith("docker does not say whether it is Compose's db")
@@ -332,6 +340,30 @@ def test_session_that_is_held(prepared: Project) -> None:
     told = {line["subject"]: line["message"] for line in json.loads(said)["lines"]}
     assert told["migrations"] == "took longer than 2.8 s"
     assert told["indexes"] == "all are valid"
+
+
+@pytest.mark.endurance
+def test_bars_without_a_partition(prepared: Project) -> None:
+    with connect(prepared) as session:
+        session.execute(BAR_OF_1999)
+
+    line = problem_of(prepared, "partitions")
+
+    assert line["message"] == "in the default partition of trader_pricebar lie bars of 1999: 1"
+    mended(prepared, line)
+    with connect(prepared) as session:
+        assert session.execute("SELECT count(*) FROM trader_pricebar_1999").fetchone() == (1,)
+
+
+@pytest.mark.endurance
+def test_partition_that_is_missing(prepared: Project) -> None:
+    with connect(prepared) as session:
+        session.execute(DROP_THIS_YEARS)
+
+    line = problem_of(prepared, "partitions")
+
+    assert "trader_pricebar has none for 20" in line["message"]
+    mended(prepared, line)
 
 
 @pytest.mark.endurance

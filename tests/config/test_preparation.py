@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import psycopg
@@ -44,6 +45,9 @@ CREATE_OWNER = sql.SQL("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD {password}")
 TABLES = "SELECT relname, xmin::text, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
 ROWS = sql.SQL("SELECT xmin::text, * FROM {table} ORDER BY ctid")
 ROLE = "SELECT xmin::text FROM pg_authid WHERE rolname = %s"
+RIGHTS_ON_BARS = """
+    SELECT DISTINCT relacl::text FROM pg_class WHERE relname LIKE 'trader\\_pricebar%' AND relkind IN ('r', 'p')
+"""
 WAITING_FOR_MIGRATIONS_TABLE = """
     SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'django_migrations'::regclass
 """
@@ -146,7 +150,14 @@ def test_racers_on_an_empty_database_all_succeed_and_each_thing_is_done_once(fir
     said = "".join(first_start.outputs)
 
     assert first_start.codes == [0, 0, 0], said
-    steps = ("Applying trader.0001", "CREATE ROLE", "Fixtures: ", "Groups: ", "Demonstration book: ", "First superuser: ")
+    steps = (
+        "Applying trader.0001",
+        "CREATE ROLE",
+        "Fixtures: ",
+        "Groups: ",
+        "Demonstration book: ",
+        "First superuser: ",
+    )
     for once in steps:
         assert said.count(once) == 1
 
@@ -183,6 +194,38 @@ def test_a_second_prepare_changes_nothing_and_leaves_what_a_person_changed(prepa
     assert prepare.returncode == 0, prepare.stdout
     assert prepare.stdout.splitlines()[-1].strip() == "No migrations to apply."
     assert everything(prepared) == before
+
+
+def test_the_partition_of_the_year_is_made_where_it_is_missing_with_the_rights_of_its_sisters(
+    prepared: Project,
+) -> None:
+    year = datetime.now(UTC).year
+    with prepared.connect() as session:
+        session.execute(f"DROP TABLE trader_pricebar_{year}".encode())
+
+    first, again = prepared.manage("prepare"), prepared.manage("prepare")
+
+    assert first.returncode == again.returncode == 0, first.stdout
+    assert f"Price bars: made trader_pricebar_{year}; 0 moved into it." in first.stdout
+    assert "trader_pricebar" not in again.stdout
+    # Nothing was left to be granted.
+    assert "Role " not in first.stdout
+    rights = (
+        f"SELECT DISTINCT relacl::text FROM pg_class WHERE relname IN ('trader_pricebar', 'trader_pricebar_{year}')"
+    )
+    assert len(column(prepared, rights)) == 1
+
+
+def test_a_start_serves_without_a_partition_that_cannot_be_made_now(prepared: Project) -> None:
+    year = datetime.now(UTC).year
+    with prepared.connect() as session:
+        session.execute(f"DROP TABLE trader_pricebar_{year}".encode())
+
+    with holding(prepared, "LOCK TABLE trader_pricebar_default IN ROW EXCLUSIVE MODE"):
+        prepare = prepared.manage("prepare")
+
+    assert prepare.returncode == 0, prepare.stdout
+    assert f"the partition of {year} was not waited for any longer" in prepare.stdout
 
 
 def test_it_waits_for_the_holder_of_the_lock_and_says_who_that_is(prepared: Project) -> None:

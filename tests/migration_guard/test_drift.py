@@ -62,6 +62,11 @@ DROP_ALL_BUT_THE_RECORDS = (
     "ALTER TABLE kept.django_migrations SET SCHEMA public",
 )
 
+PARTITIONED = """migrations.RunSQL(
+    "CREATE TABLE hour (year int, n int) PARTITION BY RANGE (year);"
+    "CREATE TABLE hour_2025 PARTITION OF hour FOR VALUES FROM (2025) TO (2026)"
+)"""
+
 endurance = pytest.mark.endurance
 
 
@@ -180,6 +185,29 @@ def test_differences_are_told_with_what_mends_them(shop: Stranger) -> None:
         "ddl": 'ALTER TABLE "shop_item" ADD COLUMN "v" integer;',
     }
     assert json.loads(drift(shop, "--json", code=0)) == {"database": shop.env["POSTGRES_DB"], "differences": []}
+
+
+def test_partitions_that_were_made_since_are_no_drift_and_detached_ones_are(shop: Stranger) -> None:
+    shop.operations("0002_hour", PARTITIONED)
+    succeed(shop, "migrate")
+    run(
+        shop,
+        "CREATE TABLE hour_2026 PARTITION OF hour FOR VALUES FROM (2026) TO (2027) PARTITION BY LIST (n)",
+        "CREATE TABLE hour_2026_one PARTITION OF hour_2026 FOR VALUES IN (1)",
+        "CREATE INDEX ON hour_2026_one (n)",
+    )
+    drift(shop, code=0)
+
+    run(shop, "CREATE TABLE hour_2027 PARTITION OF hour FOR VALUES FROM (2027) TO (2028)")
+    run(shop, "ALTER TABLE hour DETACH PARTITION hour_2027", "DROP TABLE hour_2025")
+    run(shop, "CREATE TABLE mine (n int) PARTITION BY LIST (n)", "CREATE TABLE mine_1 PARTITION OF mine DEFAULT")
+
+    assert [(one["kind"], one["name"]) for one in found(shop) if one["type"] == "table"] == [
+        ("extra", "mine_1"),
+        ("extra", "hour_2027"),
+        ("extra", "mine"),
+        ("missing", "hour_2025"),
+    ]
 
 
 def test_whole_schema_of_a_project_is_compared_and_made_again_from_nothing(project: Project) -> None:

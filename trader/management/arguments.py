@@ -1,6 +1,7 @@
 """What the book's commands take: names of accounts and instruments, prices, rates, days. A wrong one exits 2."""
 
 import getpass
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import date
@@ -12,10 +13,12 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from trader.importing import values
-from trader.models import Account, Instrument
+from trader.models import Account, Instrument, PriceBar
 from trader.operations.instruments import InstrumentAmbiguous, InstrumentUnknown, find_instrument
 
 Value = TypeVar("Value")
+
+TIMEFRAME = re.compile(r"[1-9][0-9]*[a-z]+")
 
 
 def account(code: str) -> Account:
@@ -63,6 +66,26 @@ def rate(text: str) -> tuple[tuple[str, str], Decimal]:
         raise ArgumentTypeError(f"{text!r} is not of the form BASE/QUOTE=RATE, such as USD/CHF=0.91")
     currencies = (_read(values.currency, base, text), _read(values.currency, quote, text))
     return currencies, _read(values.rate, number, text)
+
+
+def year(text: str) -> int:
+    if not (text.isdecimal() and values.FIRST_YEAR <= int(text) <= values.LAST_YEAR):
+        raise ArgumentTypeError(f"{text!r} is no year from {values.FIRST_YEAR} to {values.LAST_YEAR}")
+    return int(text)
+
+
+def timeframe(text: str) -> str:
+    longest = PriceBar._meta.get_field("timeframe").max_length or 0
+    if not TIMEFRAME.fullmatch(text) or len(text) > longest:
+        raise ArgumentTypeError(f"{text!r} is no timeframe such as 1d, 1h or 5m, of at most {longest} characters")
+    return text
+
+
+def price_source(text: str) -> str:
+    longest = PriceBar._meta.get_field("source").max_length or 0
+    if not text.strip() or not text.isprintable() or len(text) > longest:
+        raise ArgumentTypeError(f"{text!r} is no name of 1 to {longest} printable characters")
+    return text
 
 
 def positive(text: str) -> Decimal:

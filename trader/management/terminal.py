@@ -14,6 +14,7 @@ from trader.booking.numbers import plain, quantized, rounded
 
 PATIENCE = 2.0
 PAUSE = 0.2
+BAR_WIDTH = 30
 CLEAR_LINE = "\r\x1b[K"
 
 
@@ -25,12 +26,14 @@ class Progress:
         self._due = time.monotonic() + PATIENCE if stream.isatty() else float("inf")
         self._is_shown = False
 
-    def __call__(self, doing: str, count: int) -> None:
+    def __call__(self, doing: str, count: int, part: float | None = None) -> None:
+        """With a bar, where it is known what part of the whole is done."""
         now = time.monotonic()
         if now >= self._due:
             self._due = now + PAUSE
             self._is_shown = True
-            self._write(f"{CLEAR_LINE}{doing}{f': {count:,}' if count else ' ...'}")
+            bar = "" if part is None else f"  [{'#' * int(part * BAR_WIDTH):<{BAR_WIDTH}}] {part:.0%}"
+            self._write(f"{CLEAR_LINE}{doing}{f': {count:,}' if count else ' ...'}{bar}")
 
     def end(self) -> None:
         if self._is_shown:

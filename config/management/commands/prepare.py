@@ -10,9 +10,9 @@ from config.roles import UnsafeRole
 
 class Command(BaseCommand):
     help = (
-        "Wait for the database, migrate it, grant the application's role its rights, deliver new fixtures and groups "
-        "and create the first superuser. May be run at any time and by several processes at once. Exits 1 when a "
-        "system check fails, 2 when the database cannot be used."
+        "Wait for the database, migrate it, make next year's partition of price bars, grant the application's role its "
+        "rights, deliver new fixtures and groups and create the first superuser. May be run at any time and by several "
+        "processes at once. Exits 1 when a system check fails, 2 when the database cannot be used."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
