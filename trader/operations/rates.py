@@ -1,8 +1,12 @@
 """Exchange rates: the last one known on a day."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+
+from django.db.models import Q
+from django.db.models.functions import TruncDate
 
 from trader.booking.numbers import ONE, exact
 from trader.models import FxRate
@@ -43,11 +47,25 @@ class Rates:
             self.missing.add(f"{base}/{quote}")
         return rate
 
+    def read(self, currencies: Iterable[str], quote: str) -> None:
+        """Read in one query all that is known between each of these currencies and another one, for many days."""
+        codes = {*currencies} - {quote}
+        self._pairs |= {pair: ([], []) for code in codes for pair in ((code, quote), (quote, code))}
+        between = Q(base__code__in=codes, quote__code=quote) | Q(base__code=quote, quote__code__in=codes)
+        known = FxRate.objects.filter(between).annotate(on=TruncDate("at", tzinfo=UTC)).order_by("at", "pk")
+        for base, other, on, rate in known.values_list("base__code", "quote__code", "on", "rate"):
+            dates, rates = self._pairs[base, other]
+            dates.append(on)
+            rates.append(rate)
+
     def _last(self, base: str, quote: str, on: date) -> Decimal | None:
-        day, rate = self._first.get((base, quote)) or self._read_first(base, quote, on)
-        if day == on:
-            return rate
-        dates, rates = self._pairs.get((base, quote)) or self._read(base, quote)
+        known = self._pairs.get((base, quote))
+        if known is None:
+            day, rate = self._first.get((base, quote)) or self._read_first(base, quote, on)
+            if day == on:
+                return rate
+            known = self._read(base, quote)
+        dates, rates = known
         position = bisect_right(dates, on)
         return rates[position - 1] if position else None
 
