@@ -1,12 +1,12 @@
 """How an account's quantities and its cash changed from day to day: read once, for what they were on many days."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import accumulate, groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
@@ -15,6 +15,8 @@ from trader.booking.holding import Split
 from trader.booking.lots import Lot
 from trader.booking.numbers import ZERO, exact
 from trader.models import Account, Side
+
+Value = TypeVar("Value")
 
 # A trade moves what it opened and what it closed: the quantities of lots and matches have its fees in units in them,
 # and a position that is closed with less than its increment left. Days are counted as Python does, and lists come as
@@ -70,6 +72,17 @@ class Changes(NamedTuple):
     amounts: list[Decimal]
 
 
+class Texts(dict[str, Value]):
+    """What texts say, each read once: days and quantities come again and again."""
+
+    def __init__(self, read: Callable[[str], Value]) -> None:
+        self._read = read
+
+    def __missing__(self, text: str) -> Value:
+        value = self[text] = self._read(text)
+        return value
+
+
 class Calendar:
     """Days in their order; each has what changed since the one before, the first all that changed until then."""
 
@@ -99,8 +112,9 @@ def quantities(account: Account, until: date, splits: Mapping[int, Sequence[Spli
     parameters: dict[str, Any] = {"account": account.pk, "until": until, "split": list(splits)}
     with connection.cursor() as cursor:
         cursor.execute(MOVED, parameters)
+        day, amount = Texts(int), Texts(Decimal)
         changes = {
-            instrument: Changes([*map(int, days.split(","))], [*map(Decimal, amounts.split(","))])
+            instrument: Changes([day[each] for each in days.split(",")], [amount[each] for each in amounts.split(",")])
             for instrument, days, amounts in cursor.fetchall()
         }
         if splits:

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -13,23 +13,19 @@ from trader.booking.figures import price_on
 from trader.booking.holding import Split
 from trader.reporting.valuation import DAILY
 
-DAY = 24 * 60 * 60
-EPOCH = date(1970, 1, 1)
 # How far back the price of a first day is looked for before all of history is.
 RECENT = timedelta(days=10)
 # Lists come as text, as in `changes`. Of bars of one time the one counts whose source sorts first: it comes last.
 BARS = """
-    SELECT bar.instrument_id, bar.split_adjusted,
-        string_agg(extract(epoch FROM bar.ts)::text, ','), string_agg(trim_scale(bar.close)::text, ',')
-    FROM unnest(%(instruments)s::bigint[], %(since)s::timestamptz[], %(until)s::timestamptz[])
-        AS held (instrument, since, until)
-    JOIN trader_pricebar bar ON bar.instrument_id = held.instrument AND bar.ts >= held.since AND bar.ts < held.until
-    WHERE bar.timeframe = %(timeframe)s AND bar.ts >= %(first)s AND bar.ts < %(last)s
-    GROUP BY bar.instrument_id, bar.source, bar.split_adjusted
-    ORDER BY bar.instrument_id, bar.source DESC
+    SELECT instrument_id, split_adjusted,
+        string_agg((ts AT TIME ZONE 'UTC')::text, ','), string_agg(trim_scale(close)::text, ',')
+    FROM trader_pricebar
+    WHERE instrument_id = ANY(%(instruments)s) AND timeframe = %(timeframe)s AND ts >= %(since)s AND ts < %(until)s
+    GROUP BY instrument_id, source, split_adjusted
+    ORDER BY instrument_id, source DESC
 """
 EARLIER_BARS = """
-    SELECT held.instrument, bar.split_adjusted, extract(epoch FROM bar.ts)::text, bar.close::text
+    SELECT held.instrument, bar.split_adjusted, (bar.ts AT TIME ZONE 'UTC')::text, bar.close::text
     FROM unnest(%(instruments)s::bigint[], %(since)s::timestamptz[]) AS held (instrument, since)
     CROSS JOIN LATERAL (
         SELECT ts, close, split_adjusted FROM trader_pricebar
@@ -39,15 +35,8 @@ EARLIER_BARS = """
 """
 
 
-class Span(NamedTuple):
-    """The first and the last day that a price is needed for."""
-
-    first: date
-    last: date
-
-
 class Bars(NamedTuple):
-    """Of one source: as many times, in seconds, as closes, in no order."""
+    """Of one source: as many times, in UTC, as closes, in no order."""
 
     is_adjusted: bool
     times: str
@@ -55,15 +44,16 @@ class Bars(NamedTuple):
 
 
 class Closes:
-    """Of instruments by their ids, in quotation units; `days` are in their order, and spans begin and end with some."""
+    """Of instruments by their ids, in quotation units; `first` says from which of the days, which are in their order,
+    a price of each is needed."""
 
-    def __init__(self, spans: Mapping[int, Span], days: Sequence[date]) -> None:
+    def __init__(self, first: Mapping[int, date], days: Sequence[date]) -> None:
         self._days = days
-        self._ends = [_seconds(day + timedelta(days=1)) for day in days]
+        self._ends = [datetime.combine(day + timedelta(days=1), time.min) for day in days]
         # Instruments of one venue have bars of the same times.
         self._picked: dict[str, list[int | None]] = {}
-        self._bars = _read(spans)
-        self._read_earlier(spans)
+        self._bars = _read(first, days[-1])
+        self._read_earlier(first)
 
     def of(self, instrument: int, splits: Sequence[Split]) -> list[Decimal | None]:
         """On each day as if quoted on it; None where no bar is known until then."""
@@ -74,7 +64,7 @@ class Closes:
         closes = _joined(each.closes for each in bars).split(",")
         if not splits:
             return [None if place is None else Decimal(closes[place]) for place in picked]
-        quoted = [_day(seconds) for seconds in _joined(each.times for each in bars).split(",")]
+        quoted = [each.date() for each in _times(_joined(each.times for each in bars))]
         adjusted = [each.is_adjusted for each in bars for _ in range(each.times.count(",") + 1)]
         return [
             None
@@ -87,20 +77,20 @@ class Closes:
         """Where the bar stands, among these together, that counts on each day."""
         text = _joined(each.times for each in bars)
         if text not in self._picked:
-            times = [*map(Decimal, text.split(","))]
+            times = _times(text)
             order = sorted(range(len(times)), key=times.__getitem__)
             ordered = [times[place] for place in order]
             counts = (bisect_left(ordered, end) for end in self._ends)
             self._picked[text] = [order[count - 1] if count else None for count in counts]
         return self._picked[text]
 
-    def _read_earlier(self, spans: Mapping[int, Span]) -> None:
+    def _read_earlier(self, first: Mapping[int, date]) -> None:
         """Read the last bars before those that were read, of the instruments that lack one on their first day."""
         places = {day: place for place, day in enumerate(self._days)}
         lacking = {
-            instrument: span.first - RECENT
-            for instrument, span in spans.items()
-            if instrument not in self._bars or self._pick(self._bars[instrument])[places[span.first]] is None
+            instrument: day
+            for instrument, day in first.items()
+            if instrument not in self._bars or self._pick(self._bars[instrument])[places[day]] is None
         }
         if not lacking:
             return
@@ -111,19 +101,15 @@ class Closes:
                 self._bars[instrument].append(Bars(*bars))
 
 
-def _read(spans: Mapping[int, Span]) -> defaultdict[int, list[Bars]]:
+def _read(first: Mapping[int, date], last: date) -> defaultdict[int, list[Bars]]:
     bars: defaultdict[int, list[Bars]] = defaultdict(list)
-    if not spans:
+    if not first:
         return bars
-    since = [_start(span.first - RECENT) for span in spans.values()]
-    until = [_start(span.last + timedelta(days=1)) for span in spans.values()]
     parameters: dict[str, Any] = {
-        "instruments": list(spans),
-        "since": since,
-        "until": until,
-        "first": min(since),
-        "last": max(until),
+        "instruments": list(first),
         "timeframe": DAILY,
+        "since": _start(min(first.values()) - RECENT),
+        "until": _start(last + timedelta(days=1)),
     }
     with connection.cursor() as cursor:
         cursor.execute(BARS, parameters)
@@ -136,12 +122,8 @@ def _start(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def _seconds(day: date) -> int:
-    return (day - EPOCH).days * DAY
-
-
-def _day(seconds: str) -> date:
-    return EPOCH + timedelta(seconds=int(Decimal(seconds).to_integral_value(ROUND_FLOOR)))
+def _times(text: str) -> list[datetime]:
+    return [*map(datetime.fromisoformat, text.split(","))]
 
 
 def _joined(texts: Iterable[str]) -> str:

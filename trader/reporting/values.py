@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import compress
 from typing import Any
 
 from django.db import connection
@@ -15,7 +16,7 @@ from trader.models import Account, Instrument, Position
 from trader.operations.rates import Rates
 from trader.operations.trades import splits_of
 from trader.reporting.changes import Calendar, Changes, cash, quantities
-from trader.reporting.closes import Closes, Span
+from trader.reporting.closes import Closes
 from trader.reporting.valuation import Given
 
 # Deposits and withdrawals alone are posted to EQUITY, as credits; what was taken back is there with its negative.
@@ -163,7 +164,8 @@ class Holdings:
 
     def worth(self, days: Sequence[date]) -> Iterator[tuple[str, list[Decimal | None]]]:
         """Of each instrument its currency and, in it, what was held was worth on each day."""
-        closes = Closes({each: _span(held, days) for each, held in self._quantities.items()}, days)
+        first = {each: next(compress(days, held)) for each, held in self._quantities.items()}
+        closes = Closes(first, days)
         for key, held in self._quantities.items():
             instrument = self._instruments[key]
             prices = closes.of(key, self._splits.get(key, ()))
@@ -178,11 +180,6 @@ class Holdings:
 def _marked(prices: list[Decimal | None], mark: Decimal) -> list[Decimal | None]:
     known = any(price is not None for price in prices)
     return [*prices[:-1], mark] if known else [mark] * len(prices)
-
-
-def _span(held: Sequence[Decimal], days: Sequence[date]) -> Span:
-    places = [place for place, quantity in enumerate(held) if quantity]
-    return Span(days[places[0]], days[places[-1]])
 
 
 def _first_day(changes: Iterable[Changes], end: date) -> date:
