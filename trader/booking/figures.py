@@ -1,11 +1,11 @@
 """Figures that are computed from a holding and a price, and never stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 
 from trader.booking.holding import Split
-from trader.booking.numbers import ZERO, exact, quantized
+from trader.booking.numbers import PLACE, ZERO, exact, quantized
 
 
 def avg_px(gross: Decimal, quantity: Decimal, unit: Decimal) -> Decimal:
@@ -18,6 +18,17 @@ def market_value(quantity: Decimal, price: Decimal, unit: Decimal) -> Decimal:
     """Negative when short; at 18 places."""
     with exact():
         return quantized(quantity * price * unit)
+
+
+def market_values(
+    quantities: Sequence[Decimal], prices: Sequence[Decimal | None], unit: Decimal
+) -> list[Decimal | None]:
+    """The same of many days; None where there is something, and no price."""
+    with exact():
+        return [
+            ZERO if not quantity else None if price is None else (quantity * price * unit).quantize(PLACE)
+            for quantity, price in zip(quantities, prices, strict=True)
+        ]
 
 
 def price_on(price: Decimal, quoted: date, on: date, splits: Iterable[Split], *, adjusted: bool) -> Decimal:

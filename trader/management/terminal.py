@@ -58,12 +58,19 @@ def _as_data(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, list):
         return [_as_data(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _as_data(each) for name, each in value.items()}
     return value
 
 
 def money(amount: Decimal | None) -> str:
     """For a reader: two decimal places, a dash where it is not known."""
     return "-" if amount is None else f"{rounded(amount, 2):,f}"
+
+
+def percent(part: Decimal | None) -> str:
+    """For a reader: of a part of 1, two decimal places."""
+    return "-" if part is None else f"{rounded(part * 100, 2):,f} %"
 
 
 def figure(number: Decimal | None) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import TruncDate
 
 from trader.booking.numbers import ONE, exact
 from trader.models import FxRate
@@ -46,20 +47,33 @@ class Rates:
             self.missing.add(f"{base}/{quote}")
         return rate
 
-    def read(self, currencies: Iterable[str], quote: str, on: date) -> None:
-        """Read at once what will be asked for these currencies on the day, in either direction."""
-        others = set(currencies) - {quote}
-        pairs = Q(base__code__in=others, quote__code=quote) | Q(base__code=quote, quote__code__in=others)
-        rows = _until(on).filter(pairs).order_by("base__code", "quote__code", "-at", "-pk")
+    def read_day(self, currencies: Iterable[str], quote: str, on: date) -> None:
+        """Read in one query the last rate on a day between each of these currencies and another one."""
+        codes = {*currencies} - {quote}
+        rows = _until(on).filter(_between(codes, quote)).order_by("base__code", "quote__code", "-at", "-pk")
         last = rows.distinct("base__code", "quote__code").values_list("base__code", "quote__code", "rate")
-        self._first |= {pair: (on, None) for other in others for pair in ((other, quote), (quote, other))}
+        self._first |= dict.fromkeys(_pairs(codes, quote), (on, None))
         self._first |= {(base, quoted): (on, rate) for base, quoted, rate in last}
 
+    def read(self, currencies: Iterable[str], quote: str) -> None:
+        """Read in one query all that is known between them, for many days."""
+        codes = {*currencies} - {quote}
+        self._pairs |= {pair: ([], []) for pair in _pairs(codes, quote)}
+        known = FxRate.objects.filter(_between(codes, quote)).annotate(on=TruncDate("at", tzinfo=UTC))
+        rows = known.order_by("at", "pk").values_list("base__code", "quote__code", "on", "rate")
+        for base, other, on, rate in rows:
+            dates, rates = self._pairs[base, other]
+            dates.append(on)
+            rates.append(rate)
+
     def _last(self, base: str, quote: str, on: date) -> Decimal | None:
-        day, rate = self._first.get((base, quote)) or self._read_first(base, quote, on)
-        if day == on:
-            return rate
-        dates, rates = self._pairs.get((base, quote)) or self._read(base, quote)
+        known = self._pairs.get((base, quote))
+        if known is None:
+            day, rate = self._first.get((base, quote)) or self._read_first(base, quote, on)
+            if day == on:
+                return rate
+            known = self._read(base, quote)
+        dates, rates = known
         position = bisect_right(dates, on)
         return rates[position - 1] if position else None
 
@@ -80,3 +94,11 @@ class Rates:
 
 def _until(day: date) -> QuerySet[FxRate]:
     return FxRate.objects.filter(at__lte=datetime.combine(day, time.max, UTC))
+
+
+def _pairs(codes: Iterable[str], quote: str) -> list[tuple[str, str]]:
+    return [pair for code in codes for pair in ((code, quote), (quote, code))]
+
+
+def _between(codes: Iterable[str], quote: str) -> Q:
+    return Q(base__code__in=codes, quote__code=quote) | Q(base__code=quote, quote__code__in=codes)

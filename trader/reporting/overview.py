@@ -195,7 +195,7 @@ class Overview:
                 base = account.base_currency.code
                 if (base, day) not in valuations:
                     rates = Rates()
-                    rates.read(currencies, base, day)
+                    rates.read_day(currencies, base, day)
                     valuations[base, day] = Valuation(base, day, rates, Given())
         return valuations
 

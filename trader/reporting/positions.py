@@ -123,7 +123,7 @@ def _report(question: Question, given: Given, *, closed: bool) -> PositionsRepor
     held = holdings(question, rates)
     events = Events(account, as_of, rates)
     posted = balances(account, as_of)
-    rates.read((balance.currency for balance in posted), base, as_of)
+    rates.read_day((balance.currency for balance in posted), base, as_of)
     valuation = Valuation(base, as_of, rates, given)
     appraisal = Appraisal(held, as_of, valuation, events)
     figures = [appraisal.with_lots(each) if question.lots else appraisal.figures(each) for each in held]

@@ -50,6 +50,11 @@ class Given(NamedTuple):
     marks: Mapping[int, Decimal] = {}
     rates: Mapping[Pair, Decimal] = {}
 
+    def rate(self, base: str, quote: str) -> Decimal | None:
+        """Units of `quote` for one of `base`, by what is given of the pair, else of its inverse."""
+        direct, inverse = self.rates.get((base, quote)), self.rates.get((quote, base))
+        return ONE / inverse if direct is None and inverse is not None else direct
+
 
 class Valuation:
     """`rates` notes the pairs that no rate is known for."""
@@ -74,10 +79,5 @@ class Valuation:
             return in_base(amount, self._rate(currency))
 
     def _rate(self, currency: str) -> Decimal | None:
-        direct = self._given.rates.get((currency, self._base))
-        if direct is not None:
-            return direct
-        inverse = self._given.rates.get((self._base, currency))
-        if inverse is not None:
-            return ONE / inverse
-        return self._rates.needed(currency, self._base, self._as_of)
+        given = self._given.rate(currency, self._base)
+        return self._rates.needed(currency, self._base, self._as_of) if given is None else given

@@ -102,8 +102,10 @@ def test_an_instrument_that_is_there_already_is_refused() -> None:
     [
         (["positions", "--account", "NONE"], "There is no account NONE. Accounts: MINE. `account create` makes one."),
         (["balances", "--account", "NONE"], "There is no account NONE"),
+        (["performance", "--account", "NONE"], "There is no account NONE"),
         (["rebuild_positions", "--account", "NONE"], "There is no account NONE"),
         (["positions", "--account", "MINE", "--as-of", "31.1.2026"], "'31.1.2026' is no date such as 2026-01-31"),
+        (["performance", "--account", "MINE", "--from", "5.1.2026"], "'5.1.2026' is no date such as 2026-01-31"),
         (["positions", "--account", "MINE", "--fx", "USDCHF=1"], "'USDCHF=1' is not of the form BASE/QUOTE=RATE"),
         (["positions", "--account", "MINE", "--fx", "usd/CHF=1"], "in 'usd/CHF=1', 'usd' is not a code"),
         (["positions", "--account", "MINE", "--mark", "AAA.XXXX"], "'AAA.XXXX' is not of the form SYMBOL.MIC=PRICE"),

@@ -71,6 +71,12 @@ class Book:
         self._days = count(1)
         self._reports = count(1)
 
+    def beside(self, instrument: Instrument) -> "Book":
+        """The account's trades in another instrument."""
+        other = Book(self.account, instrument)
+        other._days, other._reports = self._days, self._reports
+        return other
+
     def buy(self, quantity: str, price: str = "100", **more: Any) -> Execution:
         return self.trade(Side.BUY, quantity, price, **more)
 

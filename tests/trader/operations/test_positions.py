@@ -173,7 +173,8 @@ class RandomHistory:
 
     def _lots(self) -> list[tuple[Execution, Decimal]]:
         """Two open lots to choose, now and then."""
-        lots = list(TaxLot.objects.filter(position__account=self.book.account, remaining__gt=0).order_by("trade"))
+        owned = {"position__account": self.book.account, "position__instrument": self.book.instrument}
+        lots = list(TaxLot.objects.filter(**owned, remaining__gt=0).order_by("trade"))
         if self.book.account.cost_basis_method != "SPECIFIC" or len(lots) < 2 or self.random.random() < 0.5:
             return []
         return [(lot.trade, quantized(lot.remaining / 2)) for lot in self.random.sample(lots, 2)]
