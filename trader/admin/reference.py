@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from trader.admin.identifiers import InstrumentIdentifierInline
 from trader.admin.pages import BookForm, BookModelAdmin, FrozenOnceUsed
-from trader.models import Currency, Execution, Instrument, Posting, Venue
+from trader.models import Currency, Execution, Instrument, LedgerAccount, Venue
 from trader.models.dates import DATES
 from trader.operations.positions import project_instrument
 
@@ -27,7 +27,8 @@ class CurrencyForm(BookForm):
 class CurrencyAdmin(FrozenOnceUsed):
     form = CurrencyForm
     frozen = ("minor_unit",)
-    used_by = ((Posting, "currency"),)
+    # A ledger account is made for its first posting.
+    used_by = ((LedgerAccount, "currency"),)
     list_display = ("code", "minor_unit")
     list_filter = ("minor_unit",)
     search_fields = ("code",)
