@@ -81,14 +81,14 @@ def committed(application_role: str, django_db_blocker: DjangoDbBlocker) -> Iter
         sessions.append(Address(there["HOST"], there["PORT"], who["USER"], who["PASSWORD"], there["NAME"]).connect())
         return sessions[-1]
 
-    with django_db_blocker.unblock(), _cloned_database():
+    with django_db_blocker.unblock(), cloned_database():
         yield connect
         for session in sessions:
             session.close()
 
 
 @contextmanager
-def _cloned_database() -> Iterator[None]:
+def cloned_database() -> Iterator[None]:
     """Django's connection leads to a copy of the test database, which is dropped at the end."""
     template, database = connection.settings_dict["NAME"], f"committed_{uuid.uuid4().hex}"
     maintenance = Project(CHECKOUT, database_environment("postgres"))

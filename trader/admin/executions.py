@@ -3,6 +3,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -115,10 +116,23 @@ class SelectionInline(PartInline):
     verbose_name_plural = "lots that it closes"
 
 
+class ReportFilter(admin.ChoicesFieldListFilter):
+    """What corrects or cancels is found by its reference to what it does so to, which has an index."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Execution]) -> QuerySet[Execution] | None:
+        rows = super().queryset(request, queryset)
+        refers = self.lookup_val and Execution.ExecType.TRADE not in self.lookup_val
+        return rows.filter(exec_ref__isnull=False) if rows is not None and refers else rows
+
+
 class EntryInline(ViewedInline):
     model = JournalEntry
     fields = ("value_date", "kind", "recorded_at")
     show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
+        """Under the condition of their index."""
+        return super().get_queryset(request).filter(kind=JournalEntry.Kind.TRADE)
 
 
 @admin.register(Execution)
@@ -137,10 +151,15 @@ class ExecutionAdmin(SucceededAdmin, TakenBackAdmin, RecordedAdmin):
         "exec_type",
         "exec_id",
     )
-    list_filter = ("account", "side", "exec_type")
+    list_filter = ("account", ("exec_type", ReportFilter))
     related = ("account", "instrument__venue", "instrument__currency")
-    search_fields = ("exec_id__exact", "instrument__symbol__exact", "order__cl_ord_id__exact")
-    search_help_text = "The whole ExecID, symbol or ClOrdID"
+    search_fields = (
+        "exec_id__exact",
+        "instrument__symbol__exact",
+        "account__code__exact",
+        "order__cl_ord_id__exact",
+    )
+    search_help_text = "The whole ExecID, symbol, account's code or ClOrdID"
     autocomplete_fields = ("account", "instrument", "settl_currency")
     raw_id_fields = ("order",)
     inlines = (FeeInline, SelectionInline, EntryInline)
@@ -198,7 +217,6 @@ class ExecutionAdmin(SucceededAdmin, TakenBackAdmin, RecordedAdmin):
 class ExecutionFeeAdmin(ViewedAdmin):
     fields = ("execution", "type", "amount", "currency")
     list_display = ("execution", "type", "amount", "currency")
-    list_filter = ("type",)
     related = ("execution", "currency")
     search_fields = ("execution__exec_id__exact",)
     search_help_text = "The execution's whole ExecID"

@@ -36,12 +36,13 @@ class ImportBatchAdmin(RecordedAdmin):
     list_display = ("file_name", "account", "source", "actor", "imported_at")
     list_filter = ("account", "source")
     related = ("account",)
-    search_fields = ("file_name", "=sha256")
+    search_fields = ("file_name", "sha256__iexact")
     search_help_text = "A part of the file's name, or its SHA-256"
     inlines = (ImportRowInline,)
 
     def tools(self, request: HttpRequest, obj: ImportBatch) -> list[Tool]:
-        return [Tool("All rows", list_of(ImportRow, batch=obj.pk))]
+        known = list_of(ImportRow, batch=obj.pk, state=ImportRow.State.KNOWN)
+        return [Tool("All rows", list_of(ImportRow, batch=obj.pk)), Tool("Rows known already", known)]
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -143,7 +144,7 @@ def _line(line: PreviewLine) -> list[Cell]:
 class ImportRowAdmin(ViewedAdmin):
     fields = ("batch", "account", "source", "row_number", "state", "external_id", "row_hash", "ordinal", "raw")
     list_display = ("__str__", "account", "source", "state", "external_id")
-    list_filter = ("account", "state")
+    list_filter = ("account",)
     related = ("batch", "account")
-    search_fields = ("=external_id",)
+    search_fields = ("external_id__exact",)
     search_help_text = "The whole external ID"

@@ -4,9 +4,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from trader.admin.filtering import LedgerCurrency
 from trader.admin.pages import (
     BookForm,
     DecimalFormField,
@@ -86,7 +88,9 @@ class JournalEntryAdmin(TakenBackAdmin, RecordedAdmin):
     list_filter = ("account", "kind")
     related = ("account", "instrument__venue", "instrument__currency")
     search_fields = ("account__code__exact", "instrument__symbol__exact", "execution__exec_id__exact")
-    search_help_text = "The account's whole code, symbol or ExecID"
+    # Each under the condition of its index: of trades none leads by the instrument.
+    searched_in = {"execution": Q(kind=Kind.TRADE), "instrument": ~Q(kind=Kind.TRADE)}
+    search_help_text = "The account's whole code, ExecID, or the symbol of what is no trade"
     autocomplete_fields = ("account", "instrument")
     inlines = (PostingInline,)
     fieldsets = (
@@ -128,7 +132,7 @@ def _recorded(given: dict[str, Any], actor: str, now: datetime) -> JournalEntry 
 class PostingAdmin(ViewedAdmin):
     fields = ("entry", "ledger_account", "amount", "currency", "value_date")
     list_display = ("value_date", "entry", "ledger_account", "amount", "currency")
-    list_filter = ("currency",)
+    list_filter = (("currency", LedgerCurrency),)
     related = ("entry", "ledger_account__account", "ledger_account__currency", "currency")
     search_fields = ("ledger_account__account__code__exact",)
     search_help_text = "The account's whole code"

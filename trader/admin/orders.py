@@ -133,8 +133,8 @@ class OrderAdmin(SucceededAdmin):
     list_filter = (StatusFilter, "account", "side")
     sortable_by = ()
     related = ("account", "instrument__venue", "instrument__currency")
-    search_fields = ("cl_ord_id", "instrument__symbol")
-    search_help_text = "ClOrdID or symbol"
+    search_fields = ("cl_ord_id__exact", "instrument__symbol__exact", "account__code__exact")
+    search_help_text = "The whole ClOrdID, symbol or account's code"
     ordering = ("-pk",)
     autocomplete_fields = ("account", "instrument")
     inlines = (OrderEventInline, ExecutionInline)
@@ -211,5 +211,5 @@ class OrderEventAdmin(ViewedAdmin):
     fields = ("order", "exec_type", "actor", "at", "payload")
     list_display = ("order", "exec_type", "actor", "at")
     related = ("order",)
-    search_fields = ("order__cl_ord_id",)
-    search_help_text = "The order's ClOrdID"
+    search_fields = ("order__cl_ord_id__exact",)
+    search_help_text = "The order's whole ClOrdID"

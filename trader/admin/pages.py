@@ -1,6 +1,6 @@
 """What the pages of the book's models have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import get_fields_from_path, quote, unquote
 from django.contrib.admin.widgets import (
     AdminDateWidget,
     AdminSplitDateTime,
@@ -24,13 +24,17 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
+from trader.admin.export import ExportedAdmin
+from trader.admin.filtering import FewRelated
+from trader.admin.paging import LongList, LongListPaginator
 from trader.admin.refusals import RefusableForm, RefusalsShown
+from trader.admin.searching import matching
 from trader.admin.showing import Column, plainly
 from trader.booking.numbers import plain
 from trader.models.dates import OUT_OF_BOUNDS, TIMES
 
 # Of what belongs to a row its page shows so many; all of them are on the list of their kind.
-MOST_INLINE_ROWS = 50
+MOST_INLINE_ROWS = 25
 
 
 class DecimalFormField(forms.DecimalField):
@@ -123,11 +127,16 @@ class Tool(NamedTuple):
     url: str
 
 
-class BookModelAdmin(BookFields, RefusalsShown):
+class BookModelAdmin(BookFields, ExportedAdmin, RefusalsShown):
     """The page for a new row has `add_form` and `add_fieldsets`, where they are others, and `add_inlines` alone."""
 
+    # What costs most of a page is the writing of its rows.
+    list_per_page = 50
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
+    paginator = LongListPaginator
+    # Of a column that a search looks at, in which rows it does so.
+    searched_in: Mapping[str, models.Q] = {}
     add_form: type[BookForm] | None = None
     add_fieldsets: Sequence[Any] = ()
     add_inlines: tuple[Any, ...] = ()
@@ -144,6 +153,21 @@ class BookModelAdmin(BookFields, RefusalsShown):
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else self.add_inlines
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LongList]:
+        return LongList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        places = self.get_search_fields(request)
+        return queryset.filter(matching(self.model, places, search_term, self.searched_in)), False
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [
+            (each, FewRelated) if isinstance(each, str) and _refers(self.model, each) else each
+            for each in super().get_list_filter(request)
+        ]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return plainly(self.model, super().get_list_display(request))
@@ -262,6 +286,10 @@ class ViewedInline(RecordedInline):
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _refers(model: type[models.Model], column: str) -> bool:
+    return bool(get_fields_from_path(model, column)[-1].is_relation)
 
 
 def actor_of(request: HttpRequest) -> str:

@@ -11,7 +11,16 @@ from trader.admin.charts import DRAWING, price_chart
 from trader.admin.identifiers import InstrumentIdentifierInline
 from trader.admin.pages import BookForm, BookModelAdmin, FrozenOnceUsed, Tool
 from trader.admin.showing import list_of
-from trader.models import Currency, Execution, Instrument, Order, Position, Posting, PriceBar, Venue
+from trader.models import (
+    Currency,
+    Execution,
+    Instrument,
+    LedgerAccount,
+    Order,
+    Position,
+    PriceBar,
+    Venue,
+)
 from trader.models.dates import DATES
 from trader.operations.positions import project_instrument
 from trader.reporting.prices import daily_bars
@@ -35,7 +44,8 @@ class CurrencyForm(BookForm):
 class CurrencyAdmin(FrozenOnceUsed):
     form = CurrencyForm
     frozen = ("minor_unit",)
-    used_by = ((Posting, "currency"),)
+    # A ledger account is made for its first posting.
+    used_by = ((LedgerAccount, "currency"),)
     list_display = ("code", "minor_unit")
     list_filter = ("minor_unit",)
     search_fields = ("code",)

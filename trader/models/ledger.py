@@ -127,6 +127,9 @@ class JournalEntry(models.Model):
                 violation_error_message=OUT_OF_BOUNDS,
             ),
         ]
+        indexes = [
+            models.Index(fields=["kind", "id"], condition=~Q(kind="TRADE"), name="trader_journalentry_kind_index"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.value_date}"
