@@ -20,7 +20,7 @@ from trader.operations.ledger import ledger_accounts
 
 SEED = 20260105
 START = datetime(2020, 1, 1, 9, tzinfo=UTC)
-TRADED_EACH = 20
+TRADED_EACH, SECONDS_APART = 20, 3_000
 # The rules' triggers are left out, as the book is right by its making: what they cost, `importing` measures.
 WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
 COPY_EXECUTIONS = """
@@ -58,10 +58,13 @@ class Trade(NamedTuple):
     fee: Decimal | None
 
 
-def make_book(*, executions: int, accounts: int, largest: int) -> Account:
+def make_book(
+    *, executions: int, accounts: int, largest: int, traded_each: int = TRADED_EACH, seconds_apart: int = SECONDS_APART
+) -> Account:
     """So many executions over so many accounts, of which one has `largest`: that one is returned.
 
-    The accounts take turns in methods and fee policies; every other trade has a fee.
+    The accounts take turns in methods and fee policies, and each trades so many of twice as many instruments as there
+    are accounts; every other trade has a fee.
     """
     chance = random.Random(SEED)
     currency = Currency.objects.get_or_create(code="USD", defaults={"minor_unit": 2})[0]
@@ -72,8 +75,9 @@ def make_book(*, executions: int, accounts: int, largest: int) -> Account:
     made = [_make_account(number, currency) for number in range(accounts)]
     each = (executions - largest) // max(accounts - 1, 1)
     for number, account in enumerate(made):
-        traded = [instrument.pk for instrument in chance.sample(instruments, TRADED_EACH)]
-        _write(account, currency, list(_trades(chance, traded, largest if number == 0 else each)))
+        traded = [instrument.pk for instrument in chance.sample(instruments, traded_each)]
+        trades = _trades(chance, traded, largest if number == 0 else each, timedelta(seconds=seconds_apart))
+        _write(account, currency, list(trades))
     with connection.cursor() as cursor:
         cursor.execute(ANALYZE)
     return made[0]
@@ -90,7 +94,7 @@ def _make_account(number: int, currency: Currency) -> Account:
     )
 
 
-def _trades(chance: random.Random, instruments: list[int], count: int) -> Iterator[Trade]:
+def _trades(chance: random.Random, instruments: list[int], count: int, apart: timedelta) -> Iterator[Trade]:
     """Of days that follow each other; no more is sold than is held."""
     held = dict.fromkeys(instruments, 0)
     cents = {instrument: chance.randint(1_000, 50_000) for instrument in instruments}
@@ -101,7 +105,7 @@ def _trades(chance: random.Random, instruments: list[int], count: int) -> Iterat
         sells = held[instrument] >= quantity and chance.random() < 0.5
         held[instrument] += -quantity if sells else quantity
         fee = Decimal(chance.randint(50, 500)).scaleb(-2) if number % 2 else None
-        at = START + timedelta(seconds=number * 3_000)
+        at = START + number * apart
         yield Trade(
             at, instrument, Side.SELL if sells else Side.BUY, quantity, Decimal(cents[instrument]).scaleb(-2), fee
         )

@@ -117,10 +117,18 @@ def test_where_there_is_no_return_a_performance_says_since_when(tmp_path: Path) 
     )
 
 
-def test_a_period_that_ends_before_it_begins_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2026-02-01", "2026-01-31", "would begin on 2026-02-01, after its end on 2026-01-31"),
+        ("0001-01-01", "2026-01-31", "A date lies in the years from 1800 to 9999"),
+        ("9999-12-30", "9999-12-31", "A date lies in the years from 1800 to 9999"),
+    ],
+)
+def test_a_period_that_cannot_be_is_refused(start: str, end: str, said: str) -> None:
     open_account("A", "CHF")
 
-    with pytest.raises(CommandError, match="would begin on 2026-02-01, after its end on 2026-01-31") as refusal:
-        run("performance", "--account", "A", "--from", "2026-02-01", "--to", "2026-01-31")
+    with pytest.raises(CommandError, match=said) as refusal:
+        run("performance", "--account", "A", "--from", start, "--to", end)
 
     assert refusal.value.returncode == 2

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from trader.booking.numbers import total
 from trader.management import arguments
 from trader.management.terminal import as_json, money, percent, table
+from trader.models.dates import DATES, OUT_OF_BOUNDS
 from trader.reporting.performance import PerformanceReport, report_performance
 from trader.reporting.valuation import Given
 
@@ -36,11 +37,18 @@ class Command(BaseCommand):
     ) -> None:
         chosen = arguments.account(account)
         end = end or arguments.today(chosen)
-        if start and start > end:
-            raise CommandError(f"The period would begin on {start}, after its end on {end}.", returncode=2)
+        if not DATES[0] <= (start or end) <= end <= DATES[1]:
+            _refuse(start or end, end)
         marks = {arguments.instrument(name).pk: price for name, price in mark}
         report = report_performance(chosen, start, end, Given(marks, dict(fx)))
         self.stdout.write(as_json(report.as_data()) if json else as_text(report))
+
+
+def _refuse(start: date, end: date) -> None:
+    """Raises CommandError."""
+    if start > end:
+        raise CommandError(f"The period would begin on {start}, after its end on {end}.", returncode=2)
+    raise CommandError(f"The period is from {start} to {end}. {OUT_OF_BOUNDS}", returncode=2)
 
 
 def as_text(report: PerformanceReport) -> str:
