@@ -2,11 +2,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import RelatedOnlyFieldListFilter
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern
 from django.utils import timezone
 
+from trader.admin.charts import DRAWING
 from trader.admin.glance import account_glance
-from trader.admin.pages import BookForm, FrozenOnceUsed, Tool
+from trader.admin.pages import BookForm, FrozenOnceUsed, PagedAdmin, Tool
+from trader.admin.periods import performance_glance
 from trader.admin.showing import list_of
 from trader.models import Account, Execution, JournalEntry, Order
 
@@ -27,7 +32,7 @@ class AccountForm(BookForm):
 
 
 @admin.register(Account)
-class AccountAdmin(FrozenOnceUsed):
+class AccountAdmin(PagedAdmin, FrozenOnceUsed):
     form = AccountForm
     frozen = ("base_currency", "cost_basis_method", "fee_policy")
     used_by = ((Execution, "account"), (JournalEntry, "account"))
@@ -57,7 +62,32 @@ class AccountAdmin(FrozenOnceUsed):
     )
 
     def beside(self, request: HttpRequest, obj: Account) -> dict[str, Any]:
-        return account_glance(obj, timezone.now()) if request.user.has_perm("trader.view_position") else {}
+        return account_glance(obj, timezone.now()) if _may_see_figures(request) else {}
 
     def tools(self, request: HttpRequest, obj: Account) -> list[Tool]:
-        return [Tool(name, list_of(model, account=obj.pk)) for name, model in BELONGING.items()]
+        further = [Tool("Performance", self.page_of(obj, "performance"))] if _may_see_figures(request) else []
+        return [*further, *(Tool(name, list_of(model, account=obj.pk)) for name, model in BELONGING.items())]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [self.page("performance", self.performance_view), *super().get_urls()]
+
+    def performance_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if not (self.has_view_permission(request) and _may_see_figures(request)):
+            raise PermissionDenied
+        account = self.found(request, object_id)
+        if isinstance(account, HttpResponse):
+            return account
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Performance",
+            "subtitle": str(account),
+            "account": account,
+            "opts": self.opts,
+            "media": self.media + DRAWING,
+            **performance_glance(account, request.GET, timezone.now()),
+        }
+        return TemplateResponse(request, "admin/trader/account/performance.html", context)
+
+
+def _may_see_figures(request: HttpRequest) -> bool:
+    return request.user.has_perm("trader.view_position")

@@ -139,7 +139,7 @@ class Posting(models.Model):
     """One leg of an entry: positive is debit. It has no foreign keys, for the reason that an execution has few."""
 
     entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, db_constraint=False, related_name="postings")
-    ledger_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, db_constraint=False)
+    ledger_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     currency = models.ForeignKey(Currency, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     amount = models.DecimalField(max_digits=38, decimal_places=18)
     value_date = models.DateField()
@@ -150,6 +150,12 @@ class Posting(models.Model):
                 condition=~Q(amount=0) & a_number("amount"),
                 name="trader_posting_amount_check",
                 violation_error_message="A posting moves an amount.",
+            ),
+        ]
+        # Balances are sums of it, by ledger account and day, and read nothing else.
+        indexes = [
+            models.Index(
+                fields=["ledger_account", "value_date"], include=["amount"], name="trader_posting_balance_index"
             ),
         ]
 

@@ -23,6 +23,7 @@ EVENTS = """
     JOIN trader_ledgeraccount ledger ON ledger.id = posting.ledger_account_id AND ledger.kind = 'CASH'
     JOIN trader_currency currency ON currency.id = posting.currency_id
     WHERE entry.account_id = %(account)s AND entry.value_date <= %(until)s
+        AND entry.kind IN ('DIVIDEND', 'WITHHOLDING_TAX', 'FEE', 'REVERSAL')
         AND coalesce(reversed.kind, entry.kind) IN ('DIVIDEND', 'WITHHOLDING_TAX', 'FEE')
     GROUP BY 1, 2, 3, 4, 5
     HAVING sum(posting.amount) <> 0

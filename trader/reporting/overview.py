@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Count, Q
@@ -31,20 +31,23 @@ CHANGES = """
     WHERE e.exec_type <> 'H' AND NOT EXISTS (SELECT FROM trader_execution later WHERE later.exec_ref_id = e.id)
     GROUP BY 1, 2
 """
-# What the cash accounts hold at the ends of a day and of the one before it; of the day's postings, what came in as
-# deposits less withdrawals. A reversal counts as what it takes back.
-MONEY = """
-    SELECT ledger.account_id, currency.code,
-        coalesce(sum(amount) FILTER (WHERE value_date <= day), 0),
-        coalesce(sum(amount) FILTER (WHERE value_date < day), 0),
-        coalesce(sum(amount) FILTER (WHERE value_date = day AND (
-            SELECT coalesce(reversed.kind, entry.kind) FROM trader_journalentry entry
-            LEFT JOIN trader_journalentry reversed ON reversed.id = entry.reverses_id WHERE entry.id = posting.entry_id
-        ) IN ('DEPOSIT', 'WITHDRAWAL')), 0)
+# What the cash accounts hold at the end of a day.
+CASH = """
+    SELECT ledger.account_id, currency.code, sum(amount)
     FROM unnest(%(accounts)s::bigint[], %(days)s::date[]) asked (account, day)
     JOIN trader_ledgeraccount ledger ON ledger.account_id = asked.account AND ledger.kind = 'CASH'
     JOIN trader_currency currency ON currency.id = ledger.currency_id
-    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id
+    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id AND posting.value_date <= asked.day
+    GROUP BY 1, 2
+"""
+# What came that day, and of it what was deposited, less what was withdrawn: that alone is posted to EQUITY, as credits.
+CAME = """
+    SELECT ledger.account_id, currency.code, coalesce(sum(amount) FILTER (WHERE ledger.kind = 'CASH'), 0),
+        coalesce(-sum(amount) FILTER (WHERE ledger.kind = 'EQUITY'), 0)
+    FROM unnest(%(accounts)s::bigint[], %(days)s::date[]) asked (account, day)
+    JOIN trader_ledgeraccount ledger ON ledger.account_id = asked.account AND ledger.kind IN ('CASH', 'EQUITY')
+    JOIN trader_currency currency ON currency.id = ledger.currency_id
+    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id AND posting.value_date = asked.day
     GROUP BY 1, 2
 """
 DAY = timedelta(days=1)
@@ -180,10 +183,14 @@ class Overview:
 
     def _read_money(self) -> defaultdict[int, list[Money]]:
         money: defaultdict[int, list[Money]] = defaultdict(list)
+        asked: dict[str, Any] = {"accounts": list(self._days), "days": list(self._days.values())}
         with connection.cursor() as cursor:
-            cursor.execute(MONEY, {"accounts": list(self._days), "days": list(self._days.values())})
-            for account, *figures in cursor.fetchall():
-                money[account].append(Money(*figures))
+            cursor.execute(CAME, asked)
+            came = {(account, currency): amounts for account, currency, *amounts in cursor.fetchall()}
+            cursor.execute(CASH, asked)
+            for account, currency, held in cursor.fetchall():
+                today, transferred = came.get((account, currency), (ZERO, ZERO))
+                money[account].append(Money(currency, held, held - today, transferred))
         return money
 
     def _read_valuations(self) -> dict[tuple[str, date], Valuation]:
