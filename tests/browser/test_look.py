@@ -12,14 +12,18 @@ pytestmark = pytest.mark.browser
 
 PHONE = ViewportSize(width=390, height=844)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-# Each by its path, and the link to follow from there.
-PAGES = {
-    "index": ("/admin/", ""),
-    "instruments": ("/admin/trader/instrument/", ""),
+# Each by its path, and the links to follow from there.
+PAGES: dict[str, tuple[str, ...]] = {
+    "index": ("/admin/",),
+    "executions": ("/admin/trader/execution/",),
+    "instruments": ("/admin/trader/instrument/",),
     "instrument": ("/admin/trader/instrument/", "AAPL"),
     "account": ("/admin/trader/account/", "DEMO"),
-    "user-add": ("/admin/trader/user/add/", ""),
-    "second-factor": ("/admin/second_factor/", ""),
+    "performance": ("/admin/trader/account/", "DEMO", "Performance"),
+    "order-add": ("/admin/trader/order/add/",),
+    "import": ("/admin/trader/importbatch/add/",),
+    "user-add": ("/admin/trader/user/add/",),
+    "second-factor": ("/admin/second_factor/",),
 }
 
 on_desk_and_phone = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
@@ -29,11 +33,13 @@ on_desk_and_phone = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_fits_its_window_without_an_error(name: str, size: ViewportSize, operator: Visitor) -> None:
     operator.page.set_viewport_size(size)
-    path, link = PAGES[name]
+    path, *links = PAGES[name]
 
-    operator.open(path, link=link)
+    operator.open(path)
+    for link in links:
+        operator.follow(link)
 
-    _look(operator, name, size)
+    look(operator, name, size)
     assert operator.problems == []
 
 
@@ -43,7 +49,7 @@ def test_log_in_page_fits_its_window_without_an_error(size: ViewportSize, strang
 
     stranger.open("/admin/login/")
 
-    _look(stranger, "log-in", size)
+    look(stranger, "log-in", size)
     assert stranger.problems == []
 
 
@@ -59,10 +65,10 @@ def test_fifth_wrong_password_locks_the_log_in_and_says_for_how_long(stranger: V
     assert stranger.page.get_by_text("ends by itself 15 minutes after").is_visible()
     for size in (DESK, PHONE):
         stranger.page.set_viewport_size(size)
-        _look(stranger, "locked-out", size)
+        look(stranger, "locked-out", size)
 
 
-def _look(visitor: Visitor, name: str, size: ViewportSize) -> None:
+def look(visitor: Visitor, name: str, size: ViewportSize) -> None:
     for scheme in SCHEMES:
         visitor.page.emulate_media(color_scheme=scheme)
         visitor.take_screenshot(f"{name}-{size['width']}-{scheme}")

@@ -188,3 +188,49 @@ def test_a_name_cannot_break_out_of_a_page(operator_client: Client, book: Book) 
         assert "&lt;/script" in shown
         assert "<script>alert" not in shown
         assert "<img src=x" not in shown
+
+
+def test_an_account_shows_what_it_earned_in_a_period(operator_client: Client, book: Book) -> None:
+    account = url(Account, "change", book.account.pk)
+    page = next(tool.url for tool in operator_client.get(account).context["tools"] if tool.label == "Performance")
+    yesterday, today = (timezone.now().astimezone(UTC).date() - timedelta(days=days) for days in (1, 0))
+
+    shown = operator_client.get(page, {"since": today, "until": today})
+
+    figures = {each.label: each.cell.text for each in shown.context["key_figures"]}
+    assert figures["Initial value in CHF"] == "9,840.00"
+    assert (figures["Final value"], figures["Earnings"]) == ("10,050.00", "+210.00")
+    assert figures["Time-weighted return"] == "+2.13 %"
+    whole = operator_client.get(page).content.decode()
+    assert [str(yesterday), "9,840.00"] in Tables(whole).rows
+    assert json.loads(POINTS.findall(whole)[0][1])[-1] == {"time": str(today), "value": 10050}
+    assert queries_of(operator_client, page) <= MOST_QUERIES
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        ("2026-02-01", "2026-01-01", "The period ends before it begins."),
+        ("", "9999-01-01", "That day has not come yet"),
+        ("0001-01-01", "2026-01-01", "A date lies in the years from 1800 to 9999."),
+        ("x", "2026-01-01", "Enter a valid date."),
+        ("", "", "This field is required."),
+    ],
+)
+def test_a_period_that_is_none_is_refused(
+    operator_client: Client, book: Book, since: str, until: str, said: str
+) -> None:
+    page = url(Account, "performance", book.account.pk)
+
+    shown = operator_client.get(page, {"since": since, "until": until})
+
+    assert said in shown.content.decode()
+    assert "report" not in shown.context
+
+
+def test_the_performance_of_no_account_leads_back(operator_client: Client) -> None:
+    assert operator_client.get(url(Account, "performance", 4711)).status_code == 302
+
+
+def test_who_may_not_see_positions_sees_no_performance(book: Book) -> None:
+    assert staff("view_account").get(url(Account, "performance", book.account.pk)).status_code == 403
