@@ -76,6 +76,10 @@ class LongListPaginator(Paginator):
         self.shown = number
         return Page(self.object_list.filter(pk__in=keys), number, self)
 
+    def whole(self) -> QuerySet[Any]:
+        """All rows, of a list that has but a page of them or is shown as one."""
+        return self.object_list.filter(pk__in=list(self.object_list.values_list("pk", flat=True)))
+
     def _correct(self, count: int) -> None:
         self.count = count
         # Kept since it was first asked for.
@@ -115,6 +119,8 @@ class LongList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if not self.multi_page or (self.show_all and self.can_show_all):
+            self.result_list = self.paginator.whole()
         # What a page turned out to hold may have corrected it.
         self.result_count = self.paginator.count
         if self.paginator.nearest(self.page_num) != self.page_num:

@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from psycopg.pq import TransactionStatus
 from pytest_django import DjangoDbBlocker
 
 from tests.factories import UserFactory
@@ -133,3 +134,14 @@ def test_an_export_of_all_executions_stays_small(client: Client) -> None:
     lines, megabytes = map(int, taken.stdout.split())
     assert lines == EXECUTIONS + 1
     assert megabytes < MOST_MEGABYTES
+
+
+def test_an_export_holds_no_transaction_between_two_pieces(client: Client) -> None:
+    response: Any = client.get(url(Execution, "export"))
+    pieces = iter(response.streaming_content)
+    for _ in range(3):
+        next(pieces)
+
+    assert connection.connection.info.transaction_status == TransactionStatus.IDLE
+
+    response.close()
