@@ -39,6 +39,8 @@ Cell = Callable[[Any], Any]
 class ExportedAdmin(admin.ModelAdmin):
     """Whoever may look at the list may take it along."""
 
+    related: Sequence[str] = ()
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export_view)
         return [path("export/", view, name=self._export_name()), *super().get_urls()]
@@ -61,7 +63,8 @@ class ExportedAdmin(admin.ModelAdmin):
         columns = columns_of(self, [each for each in shown.list_display if each not in NOT_COLUMNS])
         name = f"{slugify(str(self.opts.verbose_name_plural))}-{timezone.localdate()}.csv"
         return StreamingHttpResponse(
-            lines(shown.queryset, columns),
+            # Of a piece's rows many refer to the same one: it is read once, not joined to each.
+            lines(shown.queryset.select_related(None).prefetch_related(*self.related), columns),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
