@@ -25,7 +25,7 @@ from django.utils.text import slugify
 
 from trader.booking.numbers import plain
 
-# Read by one statement each: no snapshot and no lock is held from one to the next, however slowly the file is taken.
+# No transaction lasts from one to the next, so that no snapshot and no lock does, however slowly the file is taken.
 ROWS_OF_A_PIECE = 2_000
 # Without it Excel takes UTF-8 for the code page of its machine.
 BYTE_ORDER_MARK = "\ufeff"
