@@ -195,7 +195,7 @@ def test_an_account_shows_what_it_earned_in_a_period(operator_client: Client, bo
     page = next(tool.url for tool in operator_client.get(account).context["tools"] if tool.label == "Performance")
     yesterday, today = (timezone.now().astimezone(UTC).date() - timedelta(days=days) for days in (1, 0))
 
-    shown = operator_client.get(page, {"since": today, "until": today})
+    shown = operator_client.get(page, {"since": str(today), "until": str(today)})
 
     figures = {each.label: each.cell.text for each in shown.context["key_figures"]}
     assert figures["Initial value in CHF"] == "9,840.00"
