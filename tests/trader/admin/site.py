@@ -59,7 +59,7 @@ class Page:
     @property
     def needs_permission(self) -> bool:
         """Whether a POST is a step, not a choice among rows or a look at them."""
-        return self.name.rpartition("_")[2] not in {"changelist", "history", ""}
+        return self.name.rpartition("_")[2] not in {"changelist", "export", "history", "performance", ""}
 
 
 def _walk(patterns: Iterable[URLPattern | URLResolver], route: str) -> Iterator[tuple[str, str]]:

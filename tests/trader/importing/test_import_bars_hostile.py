@@ -91,7 +91,8 @@ def test_latin_1_is_named_by_its_byte() -> None:
 @pytest.mark.parametrize(
     ("header", "line", "column", "value", "expected"),
     [
-        ("ts;open;high;low", 1, "", "ts;open;high;low", "commas between the columns, not semicolons"),
+        ("ts;open;high;low", 1, "close", "", "a column close"),
+        ("ts|open|high|low|close", 1, "", "ts|open|high|low|close", "commas between the columns, not bars"),
         ("date,open,high,low,close,volume", 1, "date", "date", "one of ts, open, high, low, close, volume"),
         ("ts,open,high,low,close,Volume", 1, "Volume", "Volume", "volume, or no such column"),
         ("ts,open,high,low,volume", 1, "close", "", "a column close"),
