@@ -7,6 +7,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 
 from trader.admin.pages import BookForm
@@ -55,6 +56,13 @@ class UserAdmin(RefusalsShown, DjangoUserAdmin):
         (None, {"fields": ("email", "full_name", "usable_password", "password1", "password2")}),
         ("Permissions", {"fields": ("is_staff", "groups")}),
     )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
+        """With what its permissions are called by, which would be asked for one by one where they are only shown."""
+        user = super().get_object(request, object_id, from_field)
+        if user:
+            prefetch_related_objects([user], "groups", "user_permissions__content_type")
+        return user
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         is_above = obj is not None and obj.is_superuser and not _user(request).is_superuser

@@ -10,8 +10,9 @@ from pytest_django import Settings
 
 from tests.factories import UserFactory
 from tests.trader.admin.forms import choices, done, refused, send
-from tests.trader.admin.rows import url
+from tests.trader.admin.rows import staff, url
 from tests.trader.admin.site import browser_of, nothing_written
+from tests.trader.admin.test_pages import MOST_QUERIES, queries_of
 from trader.models import User
 from trader.operations.groups import GROUPS, deliver_groups
 
@@ -233,3 +234,11 @@ def test_a_superuser_gives_everything(operator_client: Client, groups: dict[str,
     done(operator_client, page(user), **given)
 
     assert rights_of(user)[:4] == (True, True, {"trader"}, {"add_venue"})
+
+
+def test_a_user_of_many_permissions_costs_as_few_queries_as_another() -> None:
+    user = UserFactory.create()
+    user.user_permissions.set(Permission.objects.all()[:30])
+    client = staff("view_user")
+
+    assert queries_of(client, url(User, "change", user.pk)) <= MOST_QUERIES
