@@ -90,14 +90,14 @@ def test_a_missing_migrations_folder_is_not_made_by_docker(compose: Compose) -> 
 
 
 def test_what_a_person_changed_survives_a_restart(running: Compose) -> None:
-    running.sql("UPDATE trader_currency SET minor_unit = 4 WHERE code = 'CHF'")
+    running.sql("UPDATE trader_currency SET minor_unit = 4 WHERE code = 'SEK'")
     running.sql("UPDATE trader_venue SET mic = 'XOLD' WHERE mic = 'XBUD'")
     running.sql("UPDATE trader_user SET password = 'changed'")
 
     running.run("restart", "backend")
     running.run("up", "--wait")
 
-    assert running.sql("SELECT minor_unit FROM trader_currency WHERE code = 'CHF'") == "4"
+    assert running.sql("SELECT minor_unit FROM trader_currency WHERE code = 'SEK'") == "4"
     assert running.sql("SELECT mic FROM trader_venue WHERE mic IN ('XOLD', 'XBUD')") == "XOLD"
     assert running.sql("SELECT password FROM trader_user") == "changed"
 
