@@ -44,8 +44,10 @@ def image(engine: None, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def compose(image: str, tmp_path: Path) -> Iterator[Compose]:
-    """A copy of the tree as a Compose project; nothing of it is started, all of it is removed."""
+    """A copy of the tree as a Compose project; nothing of it is started, all of it is removed. Its book is empty: the
+    demonstration is for `running`."""
     with compose_project(image, tmp_path) as compose:
+        compose.project.env["DEMONSTRATION"] = "false"
         yield compose
 
 

@@ -20,7 +20,7 @@ def free_range(length: int) -> str:
 
 @pytest.mark.parametrize("attempt", range(10))
 def test_three_backends_race_on_an_empty_database_and_all_serve(compose: Compose, attempt: int) -> None:
-    """For the demonstration once: it takes longer than all the rest."""
+    """For the demonstration once."""
     demonstrated = attempt == 0
     compose.project.env |= {"BACKEND_PORT": free_range(3), "DEMONSTRATION": str(demonstrated).lower()}
 
