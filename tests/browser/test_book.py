@@ -18,7 +18,7 @@ CHARTS = {
     "instrument": ("/admin/trader/instrument/", "AAPL"),
     "performance": ("/admin/trader/account/", "DEMO", "Performance"),
 }
-COUNT = "SELECT count(*) FROM trader_importbatch WHERE file_name = %s"
+COUNT = "SELECT count(*) FROM trader_importbatch JOIN trader_account account ON account.id = account_id WHERE code = %s"
 
 every_chart = pytest.mark.parametrize("name", CHARTS)
 
@@ -116,7 +116,7 @@ def test_a_file_is_previewed_without_being_taken_in(size: ViewportSize, operator
     expect(page.get_by_role("button", name="Import 20 rows into DEMO")).to_be_visible()
     look(operator, "import-preview", size)
     with backend.project.connect() as connection:
-        assert connection.execute(COUNT, [EXPORT.name]).fetchone() == (0,)
+        assert connection.execute(COUNT, ["DEMO"]).fetchone() == (0,)
     assert operator.problems == []
 
 
