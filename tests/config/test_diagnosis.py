@@ -31,8 +31,14 @@ WAITING = """
     WHERE application_name = 'migration_guard doctor' AND wait_event_type = 'Lock' AND datname = current_database()
 """
 BAR_OF_1999 = """
+    WITH instrument AS (
+        INSERT INTO trader_instrument (venue_id, symbol, name, currency_id, security_type, multiplier,
+            price_quotation_factor, qty_increment, active)
+        SELECT (SELECT min(id) FROM trader_venue), 'OLD', '', (SELECT min(id) FROM trader_currency), 'CS', 1, 1, 1, true
+        RETURNING id
+    )
     INSERT INTO trader_pricebar (instrument_id, source, timeframe, ts, open, high, low, close, split_adjusted)
-    SELECT min(id), 'file', '1d', '1999-12-31 00:00+00', 1, 1, 1, 1, false FROM trader_instrument
+    SELECT id, 'file', '1d', '1999-01-04 00:00+00', 1, 1, 1, 1, false FROM instrument
 """
 DROP_THIS_YEARS = """
     DO $$ BEGIN EXECUTE format('DROP TABLE trader_pricebar_%s', extract(year FROM now() AT TIME ZONE 'UTC')); END $$
