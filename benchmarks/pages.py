@@ -1,4 +1,5 @@
-"""Every list of the admin, in all ways that it can be asked for, and pages of its rows, at 1,000,000 executions.
+"""Every list of the admin, in all ways that it can be asked for, pages of its rows and those of figures, at 1,000,000
+executions.
 
 Needs a server: uv run python manage.py db start, then
 
@@ -27,7 +28,7 @@ from django.test.utils import CaptureQueriesContext, setup_test_environment
 
 from benchmarks.book import own_database
 from benchmarks.measure import compared, interleaved, machine, seconds_of
-from tests.trader.admin.addresses import list_pages, row_pages
+from tests.trader.admin.addresses import figure_pages, list_pages, row_pages
 from tests.trader.admin.rows import url
 from tests.trader.large_book import write_large_book
 from trader.models import Execution, JournalEntry, User
@@ -90,6 +91,7 @@ def browsers() -> list[Client]:
 
 
 def pages(client: Client) -> Iterator[tuple[str, str]]:
+    yield from figure_pages().items()
     for model in admin.site._registry:
         if model._meta.app_label == "trader":
             yield from list_pages(client, model).items()

@@ -4,8 +4,10 @@ from typing import Any
 
 from django.db import models
 from django.test import Client
+from django.urls import reverse
 
 from tests.trader.admin.rows import url
+from trader.models import Account
 
 # What the large book has, and what it has not.
 SEARCHED = ("T7777", "SYM7", "BOOK1", "BOOK49", "BOOK50", "ORDER5000", "nothing", "SYM7 BOOK1")
@@ -34,3 +36,13 @@ def row_pages(model: type[models.Model]) -> dict[str, str]:
     rows = model._default_manager.order_by("pk")
     ends = {"oldest": rows.first(), "newest": rows.last()}
     return {f"{model._meta.verbose_name}, {end}": url(model, "change", row.pk) for end, row in ends.items() if row}
+
+
+def figure_pages() -> dict[str, str]:
+    """Of all accounts, and of the one with a twentieth of all executions."""
+    account = Account.objects.get(code="BOOK1").pk
+    return {
+        "overview": reverse("admin:index"),
+        "account BOOK1": url(Account, "change", account),
+        "performance of BOOK1": url(Account, "performance", account),
+    }

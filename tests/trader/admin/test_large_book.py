@@ -1,8 +1,6 @@
 """Every page of the admin, and an export, on a book of 200,000 executions."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,18 +13,19 @@ from psycopg.pq import TransactionStatus
 from pytest_django import DjangoDbBlocker
 
 from tests.factories import UserFactory
-from tests.project import CHECKOUT, database_environment
-from tests.trader.admin.addresses import list_pages, row_pages
+from tests.project import CHECKOUT, Project, database_environment
+from tests.trader.admin.addresses import figure_pages, list_pages, row_pages
 from tests.trader.admin.rows import url
+from tests.trader.admin.test_pages import MOST_QUERIES, queries_of
 from tests.trader.conftest import cloned_database
 from tests.trader.large_book import write_large_book
+from tests.trader.memory import MOST_KILOBYTES, measured
 from trader.admin.paging import MOST_PASSED
 from trader.models import Execution, Posting
 
 pytestmark = pytest.mark.endurance
 
 EXECUTIONS = 200_000
-MOST_QUERIES = 20
 BIG = {
     "trader_execution",
     "trader_executionfee",
@@ -37,10 +36,9 @@ BIG = {
     "trader_lotmatch",
     "trader_pricebar_2015",
 }
-MOST_MEGABYTES = 256
-# In a process of its own; says how many lines there were and how many MB it took at most.
+# In a process of its own; says how many lines there were.
 EXPORT = """
-import os, resource, django
+import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 django.setup()
 from django.contrib import admin
@@ -49,8 +47,7 @@ from trader.models import Execution, User
 request = RequestFactory().get("/")
 request.user = User.objects.filter(is_superuser=True)[0]
 response = admin.site._registry[Execution].export_view(request)
-lines = sum(piece.count(b"\\r\\n") for piece in response.streaming_content)
-print(lines, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(sum(piece.count(b"\\r\\n") for piece in response.streaming_content))
 """
 MODELS = [model for model in admin.site._registry if model._meta.app_label == "trader"]
 
@@ -99,6 +96,11 @@ def test_no_page_reads_a_big_table_through(client: Client, model: type[models.Mo
     assert not read
 
 
+def test_figures_of_large_accounts_take_few_queries(client: Client) -> None:
+    for name, path in figure_pages().items():
+        assert queries_of(client, path) <= MOST_QUERIES, name
+
+
 def test_a_list_says_about_how_long_it_is_and_shows_both_of_its_ends(client: Client) -> None:
     path = url(Execution, "changelist")
     keys = Execution.objects.order_by("-pk").values_list("pk", flat=True)
@@ -122,18 +124,12 @@ def test_a_page_deep_in_a_list_is_replaced_by_the_nearest_that_can_be_had(client
 
 
 def test_an_export_of_all_executions_stays_small(client: Client) -> None:
-    taken = subprocess.run(
-        [sys.executable, "-c", EXPORT],
-        cwd=CHECKOUT,
-        env=database_environment(str(connection.settings_dict["NAME"])),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    project = Project(CHECKOUT, database_environment(str(connection.settings_dict["NAME"])))
 
-    lines, megabytes = map(int, taken.stdout.split())
-    assert lines == EXECUTIONS + 1
-    assert megabytes < MOST_MEGABYTES
+    exit_code, lines, kilobytes = measured(EXPORT, folder=project.path, environment=project.environment)
+
+    assert (exit_code, int(lines)) == (0, EXECUTIONS + 1)
+    assert kilobytes < MOST_KILOBYTES
 
 
 def test_an_export_holds_no_transaction_between_two_pieces(client: Client) -> None:

@@ -16,7 +16,8 @@ from tests.factories import InstrumentFactory
 from tests.project import CHECKOUT, Project, database_environment
 from tests.trader.conftest import Connect
 from tests.trader.importing.bar_files import HEADER, ROW, bar_file
-from tests.trader.management.test_import_executions import MEASURED, MOST_KILOBYTES, Terminal
+from tests.trader.management.test_import_executions import Terminal
+from tests.trader.memory import MANAGE, MOST_KILOBYTES, measured
 from trader.management.terminal import BAR_WIDTH, CLEAR_LINE
 from trader.models import Instrument, PriceBar
 
@@ -253,8 +254,8 @@ def test_two_million_bars_take_less_than_200_megabytes(
         file.write(f"{HEADER}\n")
         file.writelines(minutes(2_000_000, ends))
 
-    program = start(elsewhere, "-c", MEASURED, "import_bars", path, *MINUTES)
-    _, stderr = program.communicate()
+    arguments = ("import_bars", path, *MINUTES)
+    exit_code, _, kilobytes = measured(MANAGE, *arguments, folder=elsewhere.path, environment=elsewhere.environment)
 
-    assert program.returncode == code
-    assert int(stderr.splitlines()[-1]) < MOST_KILOBYTES
+    assert exit_code == code
+    assert kilobytes < MOST_KILOBYTES

@@ -19,6 +19,7 @@ from tests.trader.conftest import Connect
 from tests.trader.importing import exports
 from tests.trader.importing.intake import row_counts
 from tests.trader.importing.sheets import Row, cash, sheet, trade
+from tests.trader.memory import MANAGE, MOST_KILOBYTES, measured
 from trader.management.terminal import CLEAR_LINE
 from trader.models import Account, ImportBatch
 
@@ -230,19 +231,8 @@ def test_a_pipe_is_read_and_exit_codes_tell_how_it_went(elsewhere: Project) -> N
     assert ImportBatch.objects.get().file_name == "stdin"
 
 
-# The kernel's own count, by which nothing of the process that started it is counted in.
-MEASURED = """
-import sys
-from manage import main
-try:
-    main()
-finally:
-    with open("/proc/self/status") as status:
-        print(next(line.split()[1] for line in status if line.startswith("VmHWM")), file=sys.stderr)
-"""
 ROW = "2026-01-05T{:02}:{:02}:{:02}Z,{},AAA,{},{},{}.{:02},USD,1.5,USD,{},{},a note\n"
 HEADER = "transact_time,type,symbol,side,quantity,price,currency,fee,fee_currency,external_id,exec_ref,note\n"
-MOST_KILOBYTES = 200 * 1024
 
 
 def _row(number: int, kind: str = "TRADE", side: str = "BUY", quantity: str = "10", exec_ref: str = "") -> str:
@@ -327,14 +317,8 @@ def test_two_hundred_thousand_rows_take_less_than_200_megabytes(
     path = tmp_path / "large.csv"
     path.write_bytes(data())
 
-    ended = subprocess.run(
-        [sys.executable, "-c", MEASURED, "import_executions", path, "--account", "MINE", "--format", file_format],
-        cwd=elsewhere.path,
-        env=elsewhere.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ("import_executions", path, "--account", "MINE", "--format", file_format)
+    exit_code, _, kilobytes = measured(MANAGE, *arguments, folder=elsewhere.path, environment=elsewhere.environment)
 
-    assert ended.returncode == code
-    assert int(ended.stderr.splitlines()[-1]) < MOST_KILOBYTES
+    assert exit_code == code
+    assert kilobytes < MOST_KILOBYTES
