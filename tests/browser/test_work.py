@@ -36,6 +36,7 @@ def instrument(backend: Backend) -> Iterator[str]:
 def test_log_in_by_keyboard_alone(stranger: Visitor, backend: Backend) -> None:
     keyboard = stranger.page.keyboard
     stranger.open("/")
+    expect(stranger.page.get_by_label("E-mail address")).to_be_focused()
 
     keyboard.type(backend.user)
     keyboard.press("Tab")
