@@ -1,9 +1,11 @@
 """The cells of one row, each read as what its column holds."""
 
 from collections.abc import Callable, Collection
+from decimal import Decimal
 from hashlib import blake2b
 from typing import TypeVar
 
+from trader.booking.numbers import ZERO
 from trader.importing import values
 from trader.importing.problems import Problem
 from trader.importing.reading import Layout, Record
@@ -52,6 +54,13 @@ class Cells:
         except Unreadable as error:
             self.refuse(column, str(error))
             return None
+
+    def costs(self, column: str) -> Decimal:
+        """An amount, of which 0 says no more than an empty cell."""
+        amount = self.aside(column, values.amount) or ZERO
+        if amount:
+            self.tell(column, amount)
+        return amount
 
     def tell(self, column: str, value: object) -> None:
         """Have the digest say what was read."""

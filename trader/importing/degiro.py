@@ -142,7 +142,7 @@ def _in_base(cells: Cells, base: str) -> tuple[Decimal, tuple[Fee, ...]]:
     """The value before costs, and these: together they are the total to the cent, which is what the cash moves by."""
     value = cells.needed("Value", values.amount, ZERO)
     total = cells.needed("Total", values.amount, ZERO)
-    costs, autofx = (_costs(cells, column) for column in ("Transaction costs", "AutoFX Fee"))
+    costs, autofx = (cells.costs(column) for column in ("Transaction costs", "AutoFX Fee"))
     for column in IN_BASE:
         if cells.text[column] and (found := _currency(cells, column)) != base:
             cells.refuse(column, f"an amount in {base}, the account's base currency, not in {found or 'none'}")
@@ -154,13 +154,6 @@ def _in_base(cells: Cells, base: str) -> tuple[Decimal, tuple[Fee, ...]]:
         value += over
     fees = ((-costs, "COMMISSION"), (-autofx, "OTHER"))
     return value, tuple(Fee(amount, base, kind) for amount, kind in fees if amount)
-
-
-def _costs(cells: Cells, column: str) -> Decimal:
-    costs = cells.aside(column, values.amount) or ZERO
-    if costs:
-        cells.tell(column, costs)
-    return costs
 
 
 def _currency(cells: Cells, column: str) -> str:

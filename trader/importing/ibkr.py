@@ -171,16 +171,9 @@ def _gross(cells: Cells, quantity: Decimal, price: Decimal, multiplier: Decimal)
 def _fees(cells: Cells, currency: str) -> tuple[Fee, ...]:
     """Commission and taxes, which IBKR has negative where they are paid."""
     paid_in = cells.given("IBCommissionCurrency", values.currency) or currency
-    commission, taxes = (_cost(cells, column) for column in ("IBCommission", "Taxes"))
+    commission, taxes = (cells.costs(column) for column in ("IBCommission", "Taxes"))
     fees = (Fee(-commission, paid_in), Fee(-taxes, currency, "TAX"))
     return tuple(fee for fee in fees if fee.amount)
-
-
-def _cost(cells: Cells, column: str) -> Decimal:
-    cost = cells.aside(column, values.amount) or ZERO
-    if cost:
-        cells.tell(column, cost)
-    return cost
 
 
 def _exchange(cells: Cells, at: Moment, quantity: Decimal) -> Exchange | None:

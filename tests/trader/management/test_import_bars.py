@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 
 from tests.factories import InstrumentFactory
 from tests.project import CHECKOUT, Project, database_environment
 from tests.trader.conftest import Connect
 from tests.trader.importing.bar_files import HEADER, ROW, bar_file
-from tests.trader.management.test_import_executions import Terminal
+from tests.trader.management.running import Terminal, ran
 from tests.trader.memory import MANAGE, MOST_KILOBYTES, measured
 from trader.management.terminal import BAR_WIDTH, CLEAR_LINE
 from trader.models import Instrument, PriceBar
@@ -38,14 +38,7 @@ def written(folder: Path, *rows: str) -> Path:
 
 
 def run(path: Path, *options: str, stderr: io.StringIO | None = None) -> tuple[Any, str, str]:
-    """The exit code, and what was said on stdout and on stderr."""
-    stdout, stderr = io.StringIO(), stderr or io.StringIO()
-    code: Any = 0
-    try:
-        call_command("import_bars", str(path), *DAILY, *options, stdout=stdout, stderr=stderr)
-    except SystemExit as end:
-        code = end.code
-    return code, stdout.getvalue(), stderr.getvalue()
+    return ran("import_bars", str(path), *DAILY, *options, stderr=stderr)
 
 
 def test_it_says_what_came_in(instrument: Instrument, tmp_path: Path) -> None:
@@ -169,12 +162,6 @@ def test_a_terminal_shows_a_bar_once_it_takes_long(
         "",
     ]
     assert stdout == "Imported 1 of 2 rows; 1 were known.\n"
-
-
-@pytest.fixture
-def transactional_db(committed: Connect) -> Connect:
-    """What `committed` gives, under a name for which pytest-django makes the test database that is copied."""
-    return committed
 
 
 @pytest.fixture

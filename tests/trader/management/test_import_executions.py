@@ -19,6 +19,7 @@ from tests.trader.conftest import Connect
 from tests.trader.importing import exports
 from tests.trader.importing.intake import row_counts
 from tests.trader.importing.sheets import Row, cash, sheet, trade
+from tests.trader.management.running import Terminal, ran
 from tests.trader.memory import MANAGE, MOST_KILOBYTES, measured
 from trader.management.terminal import CLEAR_LINE
 from trader.models import Account, ImportBatch
@@ -26,11 +27,6 @@ from trader.models import Account, ImportBatch
 GENERIC = ("--account", "MINE", "--format", "generic")
 # The last one says what the one before it says.
 ROWS: list[Row] = [cash(), trade(external_id="T1"), trade(external_id="T1")]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -44,15 +40,8 @@ def written(folder: Path, *rows: Row) -> Path:
     return path
 
 
-def run(path: Path, *options: str, stderr: io.StringIO | None = None) -> tuple[int, str, str]:
-    """The exit code, and what was said on stdout and on stderr."""
-    stdout, stderr = io.StringIO(), stderr or io.StringIO()
-    code: Any = 0
-    try:
-        call_command("import_executions", str(path), *GENERIC, *options, stdout=stdout, stderr=stderr)
-    except SystemExit as end:
-        code = end.code
-    return code, stdout.getvalue(), stderr.getvalue()
+def run(path: Path, *options: str, stderr: io.StringIO | None = None) -> tuple[Any, str, str]:
+    return ran("import_executions", str(path), *GENERIC, *options, stderr=stderr)
 
 
 def test_it_says_what_came_in(account: Account, tmp_path: Path) -> None:
@@ -194,12 +183,6 @@ def test_a_terminal_shows_progress_once_it_takes_long(
 
 def test_a_terminal_shows_nothing_of_what_is_quickly_done(account: Account, tmp_path: Path) -> None:
     assert run(written(tmp_path, *ROWS), stderr=Terminal()) == (0, "Imported 2 of 3 rows; 1 were known.\n", "")
-
-
-@pytest.fixture
-def transactional_db(committed: Connect) -> Connect:
-    """What `committed` gives, under a name for which pytest-django makes the test database that is copied."""
-    return committed
 
 
 @pytest.fixture
