@@ -23,6 +23,7 @@ from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
+from trader.admin.showing import list_of, name_of
 from trader.booking.numbers import plain
 
 # No transaction lasts from one to the next, so that no snapshot and no lock does, however slowly the file is taken.
@@ -43,13 +44,10 @@ class ExportedAdmin(admin.ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export_view)
-        return [path("export/", view, name=self._export_name()), *super().get_urls()]
-
-    def _export_name(self) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", view, name=name_of(self.model, "export")), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"export_url": reverse(f"admin:{self._export_name()}"), **(extra_context or {})}
+        context = {"export_url": reverse(f"admin:{name_of(self.model, 'export')}"), **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
@@ -58,8 +56,7 @@ class ExportedAdmin(admin.ModelAdmin):
         try:
             shown = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
-            page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-            return HttpResponseRedirect(f"{page}?{ERROR_FLAG}=1")
+            return HttpResponseRedirect(list_of(self.model, **{ERROR_FLAG: 1}))
         columns = columns_of(self, [each for each in shown.list_display if each not in NOT_COLUMNS])
         name = f"{slugify(str(self.opts.verbose_name_plural))}-{timezone.localdate()}.csv"
         return StreamingHttpResponse(

@@ -14,10 +14,11 @@ from trader.admin.showing import list_of, page_of
 from trader.admin.uploads import CarriedForm, DestinationForm, UploadForm
 from trader.importing.files import Outcome, import_file
 from trader.importing.preview import Preview, PreviewLine, State
-from trader.importing.problems import Problem
 from trader.models import ImportBatch, ImportRow
 
 PREVIEWED = ("Line", "State", "What")
+# Of a file that was not read.
+NOTHING = Preview([], Counter())
 TONES = {State.ADDED: GAIN, State.REFUSED: LOSS}
 
 
@@ -107,12 +108,21 @@ class ImportBatchAdmin(RecordedAdmin):
             "opts": self.opts,
             "outcome": outcome,
             "carried": carried if outcome and outcome.imported else None,
-            "counts": _counts(outcome.preview) if outcome and outcome.preview else [],
-            "rows_not_shown": outcome.preview.rest if outcome and outcome.preview else 0,
-            "lines": _lines(outcome.preview) if outcome and outcome.preview else None,
-            "other_problems": _problems_beside_lines(outcome) if outcome else [],
+            **(_told(outcome, outcome.preview or NOTHING) if outcome else {}),
         }
         return TemplateResponse(request, "admin/trader/importbatch/import.html", context)
+
+
+def _told(outcome: Outcome, preview: Preview) -> dict[str, Any]:
+    """What the file would do, line by line; beside that what is wrong with its header, with what breaks it off, and
+    with the whole of it."""
+    shown = {line.line for line in preview.lines}
+    return {
+        "counts": _counts(preview),
+        "lines": Table(PREVIEWED, [_line(line) for line in preview.lines], left=len(PREVIEWED)),
+        "rows_not_shown": preview.rest,
+        "other_problems": [problem for problem in outcome.problems.kept if problem.line not in shown],
+    }
 
 
 def _counts(preview: Preview) -> list[KeyFigure]:
@@ -123,16 +133,6 @@ def _counts(preview: Preview) -> list[KeyFigure]:
         KeyFigure(state.capitalize(), Cell(f"{totals[state]:,}", tone=TONES.get(state, "") if totals[state] else ""))
         for state in State
     ]
-
-
-def _lines(preview: Preview) -> Table:
-    return Table(PREVIEWED, [_line(line) for line in preview.lines], left=len(PREVIEWED))
-
-
-def _problems_beside_lines(outcome: Outcome) -> list[Problem]:
-    """Those of the header, of what breaks the file off, and of the file as a whole."""
-    shown = {line.line for line in outcome.preview.lines} if outcome.preview else set()
-    return [problem for problem in outcome.problems.kept if problem.line not in shown]
 
 
 def _line(line: PreviewLine) -> list[Cell]:

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import BaseModelAdmin
-from django.contrib.admin.utils import get_fields_from_path, quote, unquote
+from django.contrib.admin.utils import get_fields_from_path, unquote
 from django.contrib.admin.widgets import (
     AdminDateWidget,
     AdminSplitDateTime,
@@ -22,14 +22,14 @@ from django.db import models
 from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
 from trader.admin.export import ExportedAdmin
 from trader.admin.filtering import FewRelated
 from trader.admin.paging import LongList, LongListPaginator
 from trader.admin.refusals import RefusableForm, RefusalsShown
 from trader.admin.searching import matching
-from trader.admin.showing import Column, plainly
+from trader.admin.showing import Column, name_of, page_of, plainly
 from trader.booking.numbers import plain
 from trader.models.dates import OUT_OF_BOUNDS, TIMES
 
@@ -195,19 +195,17 @@ class PagedAdmin(BookModelAdmin):
     """A row has further pages under its own."""
 
     def page_of(self, obj: models.Model, name: str) -> str:
-        return reverse(f"admin:{self._named(name)}", args=[quote(obj.pk)])
+        return page_of(self.model, obj.pk, name)
 
     def page(self, name: str, view: Any) -> URLPattern:
-        page: URLPattern = path(f"<path:object_id>/{name}/", self.admin_site.admin_view(view), name=self._named(name))
+        view = self.admin_site.admin_view(view)
+        page: URLPattern = path(f"<path:object_id>/{name}/", view, name=name_of(self.model, name))
         return page
 
     def found(self, request: HttpRequest, object_id: str) -> Any:
         """The row, or the answer where there is none."""
         row = self.get_object(request, unquote(object_id))
         return row or self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
-
-    def _named(self, name: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
 
 
 class FrozenOnceUsed(BookModelAdmin):

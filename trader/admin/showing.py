@@ -31,13 +31,18 @@ def plainly(model: type[models.Model], columns: Iterable[Any]) -> list[Any]:
 
 def list_of(model: type[models.Model], **values: Any) -> str:
     """The list of the rows that have these values."""
-    page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    page = reverse(f"admin:{name_of(model, 'changelist')}")
     return f"{page}?{urlencode(values)}"
 
 
-def page_of(model: type[models.Model], key: Any) -> str:
-    """The page of one row."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(key)])
+def page_of(model: type[models.Model], key: Any, name: str = "change") -> str:
+    """A page of one row."""
+    return reverse(f"admin:{name_of(model, name)}", args=[quote(key)])
+
+
+def name_of(model: type[models.Model], page: str) -> str:
+    """Of a URL of the model's."""
+    return f"{model._meta.app_label}_{model._meta.model_name}_{page}"
 
 
 # The same function for the same column: the admin compares them.
