@@ -1,7 +1,7 @@
 """Money by the ledger: what each of its accounts holds, and what came in and went out for what."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -29,6 +29,18 @@ EVENTS = """
     HAVING sum(posting.amount) <> 0
     ORDER BY 1, 2, 3, 4, 5
 """
+# Deposits and withdrawals alone are posted to EQUITY, as credits; what was taken back is there with its negative.
+TRANSFERS = """
+    SELECT ledger.account_id, posting.value_date, currency.code, entry.fx_rate, -sum(posting.amount)
+    FROM trader_ledgeraccount ledger
+    JOIN trader_currency currency ON currency.id = ledger.currency_id
+    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id
+    JOIN trader_journalentry entry ON entry.id = posting.entry_id
+    WHERE ledger.account_id = ANY(%(accounts)s) AND ledger.kind = 'EQUITY'
+        AND posting.value_date BETWEEN %(since)s AND %(until)s
+    GROUP BY ledger.account_id, posting.value_date, currency.code, entry.fx_rate
+    HAVING sum(posting.amount) <> 0
+"""
 
 DIVIDEND, TAX, FEE = "DIVIDEND", "WITHHOLDING_TAX", "FEE"
 
@@ -46,6 +58,22 @@ def balances(account: Account, as_of: date) -> list[Balance]:
     sums = posted.order_by(*key).values_list(*key).annotate(amount=Sum("amount"))
     kinds = LedgerAccount.Kind.values
     return sorted((Balance(*row) for row in sums), key=lambda row: (kinds.index(row.kind), row.currency))
+
+
+class Transfer(NamedTuple):
+    """What was deposited into an account on a day, less what was withdrawn; `rate` is the entry's, if it has one."""
+
+    account: int
+    value_date: date
+    currency: str
+    rate: Decimal | None
+    amount: Decimal
+
+
+def transfers(accounts: Iterable[int], since: date, until: date) -> list[Transfer]:
+    with connection.cursor() as cursor:
+        cursor.execute(TRANSFERS, {"accounts": list(accounts), "since": since, "until": until})
+        return [Transfer(*row) for row in cursor.fetchall()]
 
 
 class Event(NamedTuple):

@@ -5,17 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Count, Q
 
 from trader.booking.figures import market_value
 from trader.booking.holding import Split
-from trader.booking.numbers import ZERO, exact, total
+from trader.booking.numbers import ZERO, exact, in_base, total
 from trader.models import Account, Instrument, Order, Position
 from trader.operations.rates import Rates
 from trader.operations.trades import splits_of
+from trader.reporting.money import Transfer, transfers
 from trader.reporting.valuation import Given, Valuation, closes
 
 # Of positions that were traded since a day, by how much that changed them; fees in units of the instrument included.
@@ -31,24 +32,20 @@ CHANGES = """
     WHERE e.exec_type <> 'H' AND NOT EXISTS (SELECT FROM trader_execution later WHERE later.exec_ref_id = e.id)
     GROUP BY 1, 2
 """
-# What the cash accounts hold at the end of a day.
+# What each cash account holds at the end of a day, and of the one before it.
 CASH = """
-    SELECT ledger.account_id, currency.code, sum(amount)
+    SELECT ledger.account_id, currency.code, held.amount, held.amount - came.amount
     FROM unnest(%(accounts)s::bigint[], %(days)s::date[]) asked (account, day)
     JOIN trader_ledgeraccount ledger ON ledger.account_id = asked.account AND ledger.kind = 'CASH'
     JOIN trader_currency currency ON currency.id = ledger.currency_id
-    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id AND posting.value_date <= asked.day
-    GROUP BY 1, 2
-"""
-# What came that day, and of it what was deposited, less what was withdrawn: that alone is posted to EQUITY, as credits.
-CAME = """
-    SELECT ledger.account_id, currency.code, coalesce(sum(amount) FILTER (WHERE ledger.kind = 'CASH'), 0),
-        coalesce(-sum(amount) FILTER (WHERE ledger.kind = 'EQUITY'), 0)
-    FROM unnest(%(accounts)s::bigint[], %(days)s::date[]) asked (account, day)
-    JOIN trader_ledgeraccount ledger ON ledger.account_id = asked.account AND ledger.kind IN ('CASH', 'EQUITY')
-    JOIN trader_currency currency ON currency.id = ledger.currency_id
-    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id AND posting.value_date = asked.day
-    GROUP BY 1, 2
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(amount), 0) FROM trader_posting
+        WHERE ledger_account_id = ledger.id AND value_date <= asked.day
+    ) held (amount)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(amount), 0) FROM trader_posting
+        WHERE ledger_account_id = ledger.id AND value_date = asked.day
+    ) came (amount)
 """
 DAY = timedelta(days=1)
 
@@ -89,14 +86,12 @@ class Kept(NamedTuple):
     last_trade: date | None
 
 
-class Money(NamedTuple):
-    """Of one account in one currency: its cash at the ends of today and yesterday, and what was deposited today, less
-    what was withdrawn."""
+class Cash(NamedTuple):
+    """Of one account in one currency, at the ends of today and yesterday."""
 
     currency: str
     now: Decimal
     before: Decimal
-    transferred: Decimal
 
 
 class Overview:
@@ -109,7 +104,8 @@ class Overview:
         wanted = {kept.instrument for kept in self._kept}
         self._instruments = Instrument.objects.select_related("venue", "currency").in_bulk(wanted)
         self._splits = splits_of(wanted)
-        self._money = self._read_money()
+        self._cash = self._read_cash()
+        self._transfers = self._read_transfers()
         self._changes = self._read_changes()
         self._open_orders = self._count_open_orders()
         days = {day for today in self._days.values() for day in (today, today - DAY)}
@@ -133,12 +129,12 @@ class Overview:
     def _figures(self, account: Account, positions: Sequence[Kept]) -> AccountFigures:
         today = self._days[account.pk]
         now, before = self._valuation(account, today), self._valuation(account, today - DAY)
-        money = self._money[account.pk]
-        cash = total(*(now.in_base(each.now, each.currency) for each in money))
+        held = self._cash[account.pk]
+        cash = total(*(now.in_base(each.now, each.currency) for each in held))
         value = total(cash, *(self._worth(kept, now, today) for kept in positions))
         start = total(
-            *(before.in_base(each.before, each.currency) for each in money),
-            *(now.in_base(each.transferred, each.currency) for each in money),
+            *(before.in_base(each.before, each.currency) for each in held),
+            *(_transferred(each, now) for each in self._transfers[account.pk]),
             *(self._worth(kept, before, today - DAY) for kept in positions),
         )
         pnl = None if value is None or start is None else value - start
@@ -181,20 +177,25 @@ class Overview:
         rows = positions.values_list("pk", "account", "instrument", "quantity", "as_of_execution__trade_date")
         return [Kept(*row) for row in rows]
 
-    def _read_money(self) -> defaultdict[int, list[Money]]:
-        money: defaultdict[int, list[Money]] = defaultdict(list)
-        asked: dict[str, Any] = {"accounts": list(self._days), "days": list(self._days.values())}
+    def _read_cash(self) -> defaultdict[int, list[Cash]]:
+        cash: defaultdict[int, list[Cash]] = defaultdict(list)
         with connection.cursor() as cursor:
-            cursor.execute(CAME, asked)
-            came = {(account, currency): amounts for account, currency, *amounts in cursor.fetchall()}
-            cursor.execute(CASH, asked)
-            for account, currency, held in cursor.fetchall():
-                today, transferred = came.get((account, currency), (ZERO, ZERO))
-                money[account].append(Money(currency, held, held - today, transferred))
-        return money
+            cursor.execute(CASH, {"accounts": list(self._days), "days": list(self._days.values())})
+            for account, *amounts in cursor.fetchall():
+                cash[account].append(Cash(*amounts))
+        return cash
+
+    def _read_transfers(self) -> defaultdict[int, list[Transfer]]:
+        """Those of each account's today."""
+        found: defaultdict[int, list[Transfer]] = defaultdict(list)
+        days = self._days.values()
+        for each in transfers(self._days, min(days), max(days)) if days else ():
+            if each.value_date == self._days[each.account]:
+                found[each.account].append(each)
+        return found
 
     def _read_valuations(self) -> dict[tuple[str, date], Valuation]:
-        currencies = {each.currency for money in self._money.values() for each in money}
+        currencies = {each.currency for cash in self._cash.values() for each in cash}
         currencies |= {instrument.currency.code for instrument in self._instruments.values()}
         valuations = {}
         for pk, account in self._accounts.items():
@@ -222,6 +223,13 @@ class Overview:
         with connection.cursor() as cursor:
             cursor.execute(CHANGES, {"accounts": list(accounts), "instruments": list(instruments), "days": list(days)})
             return {(account, instrument): change for account, instrument, change in cursor.fetchall()}
+
+
+def _transferred(transfer: Transfer, valuation: Valuation) -> Decimal | None:
+    """In base currency, at the rate of its entry, else of the day."""
+    if transfer.rate is None:
+        return valuation.in_base(transfer.amount, transfer.currency)
+    return in_base(transfer.amount, transfer.rate)
 
 
 def _split(quantity: Decimal, splits: Iterable[Split]) -> Decimal:

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import compress
-from typing import Any
-
-from django.db import connection
 
 from trader.booking.figures import market_values
 from trader.booking.holding import Split
@@ -17,20 +14,8 @@ from trader.operations.rates import Rates
 from trader.operations.trades import splits_of
 from trader.reporting.changes import Calendar, Changes, cash, quantities
 from trader.reporting.closes import Closes
+from trader.reporting.money import transfers
 from trader.reporting.valuation import Given
-
-# Deposits and withdrawals alone are posted to EQUITY, as credits; what was taken back is there with its negative.
-TRANSFERS = """
-    SELECT posting.value_date, currency.code, entry.fx_rate, -sum(posting.amount)
-    FROM trader_ledgeraccount ledger
-    JOIN trader_currency currency ON currency.id = ledger.currency_id
-    JOIN trader_posting posting ON posting.ledger_account_id = ledger.id
-    JOIN trader_journalentry entry ON entry.id = posting.entry_id
-    WHERE ledger.account_id = %(account)s AND ledger.kind = 'EQUITY'
-        AND posting.value_date BETWEEN %(since)s AND %(until)s
-    GROUP BY posting.value_date, currency.code, entry.fx_rate
-    HAVING sum(posting.amount) <> 0
-"""
 
 
 @dataclass(frozen=True)
@@ -75,11 +60,11 @@ def values(account: Account, start: date | None, end: date, given: Given, *, mos
             total.add(currency, amounts)
         for currency, changes in money.items():
             total.add(currency, calendar.running(changes))
-        transfers = _transfers(account, start, calendar, rates)
+        moved = _transfers(account, start, calendar, rates)
     return Values(
         start=start,
         initial=total.sums[0],
-        days=[*map(DayValue, calendar.days, total.sums, transfers)][1:],
+        days=[*map(DayValue, calendar.days, total.sums, moved)][1:],
         missing_prices=sorted(holdings.missing),
         missing_rates=sorted(rates.missing),
     )
@@ -196,14 +181,7 @@ def _days(start: date, end: date, most: int | None) -> list[date]:
 def _transfers(account: Account, start: date, calendar: Calendar, rates: DailyRates) -> list[Decimal | None]:
     """At the rates of their entries, else of their days."""
     total = Total(rates)
-    for day, currency, fx_rate, amount in _transferred(account, start, calendar.days[-1]):
+    for _, day, currency, fx_rate, amount in transfers([account.pk], start, calendar.days[-1]):
         rate = rates.at(currency, day) if fx_rate is None else fx_rate
         total.add_at(calendar.place(day.toordinal()), currency, amount, rate)
     return total.sums
-
-
-def _transferred(account: Account, since: date, until: date) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(TRANSFERS, {"account": account.pk, "since": since, "until": until})
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -16,6 +16,7 @@ from trader.operations.ledger import record_cash, reverse
 from trader.operations.orders import move_order
 from trader.reporting.holdings import Question
 from trader.reporting.overview import AccountFigures, Overview
+from trader.reporting.performance import report_performance
 from trader.reporting.positions import report_positions
 from trader.reporting.valuation import Given
 
@@ -121,6 +122,24 @@ def test_money_in_another_currency_gains_with_its_rate(book: Book, add_rate: Add
 
     assert found.cash == Decimal(-1000) + 190
     assert found.pnl_today == Decimal(110) + 10
+
+
+def test_a_transfer_counts_at_the_rate_of_its_entry(book: Book, add_rate: AddRate) -> None:
+    add_rate("USD", "CHF", "0.95", on_day(1).date())
+    record_cash(
+        account=book.account,
+        kind="DEPOSIT",
+        currency=currency("USD"),
+        amount=Decimal(100),
+        value_date=on_day(TODAY).date(),
+        fx_rate=Decimal("0.90"),
+        actor="a trader",
+        now=NOW,
+    )
+
+    report = report_performance(book.account, on_day(TODAY).date(), on_day(TODAY).date(), Given())
+
+    assert figures(book.account).pnl_today == report.earnings == Decimal(110) + 5
 
 
 def test_what_has_no_price_or_rate_is_left_open(book: Book) -> None:
