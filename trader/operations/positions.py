@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import date
+from itertools import chain
 
 from django.db import connection
 from psycopg import sql
@@ -174,8 +175,8 @@ def write_replayed(trades: Trades, positions: list[Position], projections: Proje
                 if counted % FILLS_AT_ONCE == 0:
                     _drain(position, holding, projections)
             position.take_over(holding, last)
-            still_open = [lot for lot in holding.lots if lot.remaining]
-            projections.add(position.pk, holding.closed + still_open, holding.matches)
+            still_open = (lot for lot in holding.lots if lot.remaining)
+            projections.add(position.pk, chain(holding.closed, still_open), holding.matches)
     projections.write()
     return counted
 
