@@ -5,11 +5,29 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet
-from django.db.models.functions import TruncDate
+from django.db import connection
+from django.db.models import QuerySet
 
 from trader.booking.numbers import ONE, exact
 from trader.models import FxRate
+
+# Of each pair the last rate on a first day, and those until a last day.
+KNOWN_RATES = """
+    SELECT base.code, quote.code, (known.at AT TIME ZONE 'UTC')::date, known.rate
+    FROM unnest(%(bases)s::text[], %(quotes)s::text[]) AS pair (base, quote)
+    JOIN trader_currency base ON base.code = pair.base
+    JOIN trader_currency quote ON quote.code = pair.quote
+    CROSS JOIN LATERAL (
+        (
+            SELECT at, id, rate FROM trader_fxrate
+            WHERE base_id = base.id AND quote_id = quote.id AND at <= %(since)s ORDER BY at DESC, id DESC LIMIT 1
+        )
+        UNION ALL
+        SELECT at, id, rate FROM trader_fxrate
+        WHERE base_id = base.id AND quote_id = quote.id AND at > %(since)s AND at <= %(until)s
+    ) AS known
+    ORDER BY known.at, known.id
+"""
 
 Known = tuple[list[date], list[Decimal]]
 
@@ -50,18 +68,14 @@ class Rates:
     def read_day(self, currencies: Iterable[str], quote: str, on: date) -> None:
         """Read in one query the last rate on a day between each of these currencies and another one."""
         codes = {*currencies} - {quote}
-        rows = _until(on).filter(_between(codes, quote)).order_by("base__code", "quote__code", "-at", "-pk")
-        last = rows.distinct("base__code", "quote__code").values_list("base__code", "quote__code", "rate")
         self._first |= dict.fromkeys(_pairs(codes, quote), (on, None))
-        self._first |= {(base, quoted): (on, rate) for base, quoted, rate in last}
+        self._first |= {(base, other): (on, rate) for base, other, _, rate in _known(codes, quote, on, on)}
 
-    def read(self, currencies: Iterable[str], quote: str) -> None:
-        """Read in one query all that is known between them, for many days."""
+    def read(self, currencies: Iterable[str], quote: str, since: date, until: date) -> None:
+        """Read in one query all that is known between them from one day to another; no other day is asked for then."""
         codes = {*currencies} - {quote}
         self._pairs |= {pair: ([], []) for pair in _pairs(codes, quote)}
-        known = FxRate.objects.filter(_between(codes, quote)).annotate(on=TruncDate("at", tzinfo=UTC))
-        rows = known.order_by("at", "pk").values_list("base__code", "quote__code", "on", "rate")
-        for base, other, on, rate in rows:
+        for base, other, on, rate in _known(codes, quote, since, until):
             dates, rates = self._pairs[base, other]
             dates.append(on)
             rates.append(rate)
@@ -92,13 +106,23 @@ class Rates:
         return known
 
 
+def _known(codes: Iterable[str], quote: str, since: date, until: date) -> list[tuple[str, str, date, Decimal]]:
+    """Between each of the codes and another currency, oldest first."""
+    pairs = _pairs(codes, quote)
+    asked = {"bases": [base for base, _ in pairs], "quotes": [other for _, other in pairs]}
+    with connection.cursor() as cursor:
+        cursor.execute(KNOWN_RATES, asked | {"since": _end_of(since), "until": _end_of(until)})
+        rows: list[tuple[str, str, date, Decimal]] = cursor.fetchall()
+        return rows
+
+
 def _until(day: date) -> QuerySet[FxRate]:
-    return FxRate.objects.filter(at__lte=datetime.combine(day, time.max, UTC))
+    return FxRate.objects.filter(at__lte=_end_of(day))
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, time.max, UTC)
 
 
 def _pairs(codes: Iterable[str], quote: str) -> list[tuple[str, str]]:
     return [pair for code in codes for pair in ((code, quote), (quote, code))]
-
-
-def _between(codes: Iterable[str], quote: str) -> Q:
-    return Q(base__code__in=codes, quote__code=quote) | Q(base__code=quote, quote__code__in=codes)

@@ -11,7 +11,8 @@ from django.db import connection
 
 from trader.booking.figures import price_on
 from trader.booking.holding import Split
-from trader.reporting.valuation import DAILY
+from trader.reporting.changes import Texts
+from trader.reporting.valuation import DAILY, last_bars
 
 # How far back the price of a first day is looked for before all of history is.
 RECENT = timedelta(days=10)
@@ -23,15 +24,6 @@ BARS = """
     WHERE instrument_id = ANY(%(instruments)s) AND timeframe = %(timeframe)s AND ts >= %(since)s AND ts < %(until)s
     GROUP BY instrument_id, source, split_adjusted
     ORDER BY instrument_id, source DESC
-"""
-EARLIER_BARS = """
-    SELECT held.instrument, bar.split_adjusted, (bar.ts AT TIME ZONE 'UTC')::text, bar.close::text
-    FROM unnest(%(instruments)s::bigint[], %(since)s::timestamptz[]) AS held (instrument, since)
-    CROSS JOIN LATERAL (
-        SELECT ts, close, split_adjusted FROM trader_pricebar
-        WHERE instrument_id = held.instrument AND timeframe = %(timeframe)s AND ts < held.since
-        ORDER BY ts DESC, source LIMIT 1
-    ) AS bar
 """
 
 
@@ -50,6 +42,7 @@ class Closes:
     def __init__(self, first: Mapping[int, date], days: Sequence[date]) -> None:
         self._days = days
         self._ends = [datetime.combine(day + timedelta(days=1), time.min) for day in days]
+        self._price = Texts(Decimal)
         # Instruments of one venue have bars of the same times.
         self._picked: dict[str, list[int | None]] = {}
         self._bars = _read(first, days[-1])
@@ -63,13 +56,13 @@ class Closes:
         picked = self._pick(bars)
         closes = _joined(each.closes for each in bars).split(",")
         if not splits:
-            return [None if place is None else Decimal(closes[place]) for place in picked]
+            return [None if place is None else self._price[closes[place]] for place in picked]
         quoted = [each.date() for each in _times(_joined(each.times for each in bars))]
         adjusted = [each.is_adjusted for each in bars for _ in range(each.times.count(",") + 1)]
         return [
             None
             if place is None
-            else price_on(Decimal(closes[place]), quoted[place], day, splits, adjusted=adjusted[place])
+            else price_on(self._price[closes[place]], quoted[place], day, splits, adjusted=adjusted[place])
             for place, day in zip(picked, self._days, strict=True)
         ]
 
@@ -88,17 +81,13 @@ class Closes:
         """Read the last bars before those that were read, of the instruments that lack one on their first day."""
         places = {day: place for place, day in enumerate(self._days)}
         lacking = {
-            instrument: day
+            instrument: _start(day)
             for instrument, day in first.items()
             if instrument not in self._bars or self._pick(self._bars[instrument])[places[day]] is None
         }
-        if not lacking:
-            return
-        since = [*map(_start, lacking.values())]
-        with connection.cursor() as cursor:
-            cursor.execute(EARLIER_BARS, {"instruments": list(lacking), "since": since, "timeframe": DAILY})
-            for instrument, *bars in cursor.fetchall():
-                self._bars[instrument].append(Bars(*bars))
+        for instrument, ts, close, is_adjusted in last_bars(lacking) if lacking else ():
+            bar = Bars(is_adjusted, str(ts.astimezone(UTC).replace(tzinfo=None)), str(close))
+            self._bars[instrument].append(bar)
 
 
 def _read(first: Mapping[int, date], last: date) -> defaultdict[int, list[Bars]]:

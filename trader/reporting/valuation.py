@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -17,15 +17,34 @@ from trader.operations.trades import splits_of
 Pair = tuple[str, str]
 
 DAILY = "1d"
+# The bars have no index by time alone: all of an instrument's history is read only where it has none of late.
 LAST_BARS = """
-    SELECT traded.instrument, bar.close, bar.ts, bar.split_adjusted
-    FROM unnest(%(instruments)s::bigint[]) AS traded (instrument)
+    SELECT asked.instrument, bar.ts, bar.close, bar.split_adjusted
+    FROM unnest(%(instruments)s::bigint[], %(before)s::timestamptz[]) AS asked (instrument, before)
     CROSS JOIN LATERAL (
-        SELECT close, ts, split_adjusted FROM trader_pricebar
-        WHERE instrument_id = traded.instrument AND timeframe = %(timeframe)s AND ts < %(until)s
-        ORDER BY ts DESC, source LIMIT 1
+        SELECT max(ts) FROM trader_pricebar
+        WHERE instrument_id = asked.instrument AND timeframe = %(timeframe)s AND ts < asked.before
+            AND ts >= asked.before - interval '10 days'
+    ) AS recent (ts)
+    CROSS JOIN LATERAL (
+        SELECT max(ts) FROM trader_pricebar
+        WHERE instrument_id = asked.instrument AND timeframe = %(timeframe)s AND ts < asked.before AND recent.ts IS NULL
+    ) AS earlier (ts)
+    CROSS JOIN LATERAL (
+        SELECT ts, close, split_adjusted FROM trader_pricebar
+        WHERE instrument_id = asked.instrument AND timeframe = %(timeframe)s AND ts = coalesce(recent.ts, earlier.ts)
+        ORDER BY source LIMIT 1
     ) AS bar
 """
+
+
+class LastBar(NamedTuple):
+    """The close of a daily bar, in quotation units; `ts` is its session's date at 00:00 UTC."""
+
+    instrument: int
+    ts: datetime
+    close: Decimal
+    is_adjusted: bool
 
 
 def end_of(day: date) -> datetime:
@@ -33,14 +52,19 @@ def end_of(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time.min, UTC)
 
 
+def last_bars(before: Mapping[int, datetime]) -> list[LastBar]:
+    """Of each instrument the last one before its instant, if there is one; of several sources' the first."""
+    asked: dict[str, Any] = {"instruments": list(before), "before": list(before.values()), "timeframe": DAILY}
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_BARS, asked)
+        return [LastBar(*row) for row in cursor.fetchall()]
+
+
 def closes(instruments: Collection[int], as_of: date, splits: Mapping[int, Iterable[Split]]) -> dict[int, Decimal]:
     """By instrument, the close of the last daily bar until the day, as if quoted after the splits since."""
-    with connection.cursor() as cursor:
-        cursor.execute(LAST_BARS, {"instruments": list(instruments), "timeframe": DAILY, "until": end_of(as_of)})
-        bars = cursor.fetchall()
     return {
-        instrument: price_on(close, ts.astimezone(UTC).date(), as_of, splits[instrument], adjusted=adjusted)
-        for instrument, close, ts, adjusted in bars
+        instrument: price_on(close, ts.astimezone(UTC).date(), as_of, splits[instrument], adjusted=is_adjusted)
+        for instrument, ts, close, is_adjusted in last_bars(dict.fromkeys(instruments, end_of(as_of)))
     }
 
 

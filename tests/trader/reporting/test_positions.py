@@ -197,6 +197,18 @@ def test_a_price_is_the_last_close_of_a_daily_bar(tmp_path: Path) -> None:
     assert only_position("A", "--mark", "AAA.XXXX=5", as_of="2026-01-09")["market_value"] == "50"
 
 
+@pytest.mark.parametrize("as_of", ["2026-01-09", "2026-01-17", "2026-01-18", "2026-01-19", "2036-01-09"])
+def test_of_several_sources_the_first_counts_at_any_distance(as_of: str, tmp_path: Path) -> None:
+    open_account("A")
+    take_in(tmp_path, "A", BOUGHT)
+    instrument = Instrument.objects.get(symbol="AAA")
+    for source, day, close in (("b", 8, 111), ("a", 7, 112), ("b", 7, 113), ("a", 8, 114)):
+        bar = {"open": close, "high": close, "low": close, "close": close}
+        PriceBarFactory.create(instrument=instrument, source=source, ts=datetime(2026, 1, day, tzinfo=UTC), **bar)
+
+    assert only_position("A", as_of=as_of)["market_value"] == "1140"
+
+
 @pytest.mark.parametrize(("adjusted", "before", "after"), [(False, "1000", "1000"), (True, "4000", "4000")])
 def test_a_price_is_carried_through_splits(adjusted: bool, before: str, after: str, tmp_path: Path) -> None:
     """A close of 100 on the 6th, as it was or restated; four for one on the 8th."""
