@@ -1,7 +1,7 @@
 """Money by the ledger: what each of its accounts holds, and what came in and went out for what."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -51,12 +51,13 @@ class Balance(NamedTuple):
     amount: Decimal
 
 
-def balances(account: Account, as_of: date) -> list[Balance]:
-    """Of each ledger account at the end of the day, by value date; debit is positive."""
-    posted = Posting.objects.filter(ledger_account__account=account, value_date__lte=as_of)
+def balances(account: Account, as_of: date, kinds: Sequence[str] = LedgerAccount.Kind.values) -> list[Balance]:
+    """Of each ledger account of these kinds, at the end of the day, by value date; debit is positive."""
+    posted = Posting.objects.filter(
+        ledger_account__account=account, ledger_account__kind__in=kinds, value_date__lte=as_of
+    )
     key = ("ledger_account__kind", "ledger_account__currency__code")
     sums = posted.order_by(*key).values_list(*key).annotate(amount=Sum("amount"))
-    kinds = LedgerAccount.Kind.values
     return sorted((Balance(*row) for row in sums), key=lambda row: (kinds.index(row.kind), row.currency))
 
 
@@ -74,6 +75,11 @@ def transfers(accounts: Iterable[int], since: date, until: date) -> list[Transfe
     with connection.cursor() as cursor:
         cursor.execute(TRANSFERS, {"accounts": list(accounts), "since": since, "until": until})
         return [Transfer(*row) for row in cursor.fetchall()]
+
+
+def moved_before(account: Account, day: date) -> bool:
+    """Whether anything was entered for the account before a day."""
+    return Posting.objects.filter(ledger_account__account=account, value_date__lt=day).exists()
 
 
 class Event(NamedTuple):

@@ -63,8 +63,8 @@ class AccountFigures:
 
 @dataclass(frozen=True)
 class HoldingFigures:
-    """Prices in quotation units, the value in the instrument's currency and in the account's base currency; `change` is
-    today's price over yesterday's, less one."""
+    """Prices in quotation units, the value in the instrument's currency and in the account's base currency, in which
+    `value_before` is what was held yesterday; `change` is today's price over yesterday's, less one."""
 
     position: int
     account: Account
@@ -74,6 +74,7 @@ class HoldingFigures:
     change: Decimal | None
     value: Decimal | None
     value_base: Decimal | None
+    value_before: Decimal | None
 
 
 class Kept(NamedTuple):
@@ -111,31 +112,32 @@ class Overview:
         days = {day for today in self._days.values() for day in (today, today - DAY)}
         self._prices = {day: closes(wanted, day, self._splits) for day in days}
         self._valuations = self._read_valuations()
+        with exact():
+            self._holdings = [*map(self._holding, self._kept)]
 
     def accounts(self) -> list[AccountFigures]:
         """In the order in which they were given."""
-        by_account: defaultdict[int, list[Kept]] = defaultdict(list)
-        for kept in self._kept:
-            by_account[kept.account].append(kept)
+        by_account: defaultdict[int, list[HoldingFigures]] = defaultdict(list)
+        for holding in self._holdings:
+            by_account[holding.account.pk].append(holding)
         with exact():
             return [self._figures(account, by_account[pk]) for pk, account in self._accounts.items()]
 
     def holdings(self) -> list[HoldingFigures]:
         """What is held now: those of the largest value first, those of an unknown one last."""
-        with exact():
-            held = [self._holding(kept) for kept in self._kept if kept.quantity]
+        held = [each for each in self._holdings if each.quantity]
         return sorted(held, key=lambda each: (each.value_base is None, -abs(each.value_base or ZERO), each.position))
 
-    def _figures(self, account: Account, positions: Sequence[Kept]) -> AccountFigures:
+    def _figures(self, account: Account, holdings: Sequence[HoldingFigures]) -> AccountFigures:
         today = self._days[account.pk]
         now, before = self._valuation(account, today), self._valuation(account, today - DAY)
         held = self._cash[account.pk]
         cash = total(*(now.in_base(each.now, each.currency) for each in held))
-        value = total(cash, *(self._worth(kept, now, today) for kept in positions))
+        value = total(cash, *(each.value_base for each in holdings))
         start = total(
             *(before.in_base(each.before, each.currency) for each in held),
             *(_transferred(each, now) for each in self._transfers[account.pk]),
-            *(self._worth(kept, before, today - DAY) for kept in positions),
+            *(each.value_before for each in holdings),
         )
         pnl = None if value is None or start is None else value - start
         return AccountFigures(account, value, cash, pnl, self._open_orders.get(account.pk, 0))
@@ -143,30 +145,29 @@ class Overview:
     def _holding(self, kept: Kept) -> HoldingFigures:
         account, instrument = self._accounts[kept.account], self._instruments[kept.instrument]
         today = self._days[kept.account]
-        quantity = self._quantity(kept, today)
-        price, before = (self._prices[day].get(kept.instrument) for day in (today, today - DAY))
-        value = None if price is None else market_value(quantity, price, instrument.unit)
-        value_base = self._valuation(account, today).in_base(value, instrument.currency.code)
-        change = price / before - 1 if price is not None and before else None
-        return HoldingFigures(kept.pk, account, instrument, quantity, price, change, value, value_base)
+        now, before = self._quantities(kept, today)
+        price, price_before = (self._prices[day].get(kept.instrument) for day in (today, today - DAY))
+        value, value_before = _worth(now, price, instrument), _worth(before, price_before, instrument)
+        currency = instrument.currency.code
+        return HoldingFigures(
+            position=kept.pk,
+            account=account,
+            instrument=instrument,
+            quantity=now,
+            price=price,
+            change=price / price_before - 1 if price is not None and price_before else None,
+            value=value,
+            value_base=self._valuation(account, today).in_base(value, currency),
+            value_before=self._valuation(account, today - DAY).in_base(value_before, currency),
+        )
 
-    def _worth(self, kept: Kept, valuation: Valuation, day: date) -> Decimal | None:
-        instrument, price = self._instruments[kept.instrument], self._prices[day].get(kept.instrument)
-        quantity = self._quantity(kept, day)
-        if not quantity or price is None:
-            return None if quantity else ZERO
-        return valuation.in_base(market_value(quantity, price, instrument.unit), instrument.currency.code)
-
-    def _quantity(self, kept: Kept, day: date) -> Decimal:
-        """Today's, or yesterday's: before the trades and the splits of today."""
-        today, splits = self._days[kept.account], self._splits[kept.instrument]
-        since = kept.last_trade or today
+    def _quantities(self, kept: Kept, today: date) -> tuple[Decimal, Decimal]:
+        """Today's, and yesterday's: before the trades and the splits of today."""
+        splits, since = self._splits[kept.instrument], kept.last_trade or today
         quantity = _split(kept.quantity, (split for split in splits if since < split.ex_date <= today))
-        if day == today:
-            return quantity
-        quantity -= self._changes.get((kept.account, kept.instrument), ZERO)
+        before = quantity - self._changes.get((kept.account, kept.instrument), ZERO)
         undone = (Split(today, each.denominator, each.numerator) for each in splits if each.ex_date == today)
-        return _split(quantity, undone)
+        return quantity, _split(before, undone)
 
     def _valuation(self, account: Account, day: date) -> Valuation:
         return self._valuations[account.base_currency.code, day]
@@ -223,6 +224,13 @@ class Overview:
         with connection.cursor() as cursor:
             cursor.execute(CHANGES, {"accounts": list(accounts), "instruments": list(instruments), "days": list(days)})
             return {(account, instrument): change for account, instrument, change in cursor.fetchall()}
+
+
+def _worth(quantity: Decimal, price: Decimal | None, instrument: Instrument) -> Decimal | None:
+    """In its own currency; nothing is worth nothing without a price, too."""
+    if not quantity or price is None:
+        return None if quantity else ZERO
+    return market_value(quantity, price, instrument.unit)
 
 
 def _transferred(transfer: Transfer, valuation: Valuation) -> Decimal | None:

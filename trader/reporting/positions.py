@@ -10,7 +10,7 @@ from trader.booking.figures import avg_px, market_value
 from trader.booking.holding import Holding
 from trader.booking.lots import Lot, Match
 from trader.booking.numbers import exact, quantized, total
-from trader.models import Instrument, InstrumentIdentifier
+from trader.models import Instrument, InstrumentIdentifier, LedgerAccount
 from trader.operations.rates import Rates
 from trader.reporting.holdings import Held, Question, holdings
 from trader.reporting.money import DIVIDEND, FEE, TAX, Events, balances
@@ -122,15 +122,14 @@ def _report(question: Question, given: Given, *, closed: bool) -> PositionsRepor
     rates = Rates()
     held = holdings(question, rates)
     events = Events(account, as_of, rates)
-    posted = balances(account, as_of)
-    rates.read_day((balance.currency for balance in posted), base, as_of)
+    posted = balances(account, as_of, [LedgerAccount.Kind.CASH])
     valuation = Valuation(base, as_of, rates, given)
     appraisal = Appraisal(held, as_of, valuation, events)
+    rates.read_day({balance.currency for balance in posted} | appraisal.currencies, base, as_of)
     figures = [appraisal.with_lots(each) if question.lots else appraisal.figures(each) for each in held]
     cash = [
         Cash(balance.currency, balance.amount, valuation.in_base(balance.amount, balance.currency))
         for balance in posted
-        if balance.kind == "CASH"
     ]
     shown = [each for each in figures if closed or each.quantity]
     return PositionsReport(
@@ -156,6 +155,10 @@ class Appraisal:
         self._prices = valuation.prices(self._instruments.values())
         self._valuation = valuation
         self._events = events
+
+    @property
+    def currencies(self) -> set[str]:
+        return {instrument.currency.code for instrument in self._instruments.values()}
 
     def figures(self, held: Held) -> PositionFigures:
         holding, instrument = held.holding, self._instruments[held.instrument]
