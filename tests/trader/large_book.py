@@ -1,23 +1,29 @@
 """A book of any size, written by SQL alone within seconds: every table that grows with trading, in proportion.
 
-Keys follow time as UUIDv7 do. Of the 50 accounts BOOK1 has a twentieth of all executions. BOOK50 traded at first and
-never again, BOOK49 of late only: of a table one of them has its rows at the far end.
+It ends now, with a trade each five minutes until then; keys follow time as UUIDv7 do. Of the 50 accounts BOOK1 has a
+twentieth of all executions. BOOK50 traded at first and never again, BOOK49 of late only: of a table one of them has its
+rows at the far end.
 """
 
+from datetime import timedelta
+
 from django.db import connection, transaction
+from django.utils import timezone
 
 # The book is right by its making, as far as lists show; the rules' triggers would ask about each row.
 WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
 FUNCTIONS = """
     CREATE FUNCTION pg_temp.at(n bigint) RETURNS timestamptz IMMUTABLE LANGUAGE sql AS
-        $$ SELECT timestamptz '2015-01-01 09:00+00' + n * interval '5 minutes' $$;
+        $$ SELECT %(began)s::timestamptz + n * interval '5 minutes' $$;
     CREATE FUNCTION pg_temp.key(kind int, n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
         SELECT (lpad(to_hex((extract(epoch FROM pg_temp.at(n)) * 1000)::bigint), 12, '0') || '7' ||
             lpad(kind::text, 3, '0') || '8000' || lpad(to_hex(n), 12, '0'))::uuid
     $$;
+    CREATE FUNCTION pg_temp.instrument(n bigint) RETURNS bigint IMMUTABLE LANGUAGE sql AS
+        $$ SELECT 1 + n / 7 %% 199 $$;
     CREATE FUNCTION pg_temp.account(n bigint, executions bigint) RETURNS bigint IMMUTABLE LANGUAGE sql AS $$
         SELECT CASE WHEN n <= executions / 50 THEN 50 WHEN n > executions - executions / 50 THEN 49
-            WHEN n / 10 % 20 = 0 THEN 1 ELSE 2 + n / 10 % 47 END
+            WHEN n / 10 %% 20 = 0 THEN 1 ELSE 2 + n / 10 %% 47 END
     $$;
 """
 REFERENCE = """
@@ -47,7 +53,7 @@ REFERENCE = """
 ORDERS = """
     INSERT INTO trader_order (id, account_id, instrument_id, cl_ord_id, side, ord_type, time_in_force, order_qty,
             lifecycle, transact_time, cum_qty, avg_px, notional)
-        SELECT pg_temp.key(1, n), pg_temp.account(n, %(executions)s), 1 + n / 7 %% 200, 'ORDER' || n,
+        SELECT pg_temp.key(1, n), pg_temp.account(n, %(executions)s), pg_temp.instrument(n), 'ORDER' || n,
             CASE WHEN n / 10 %% 2 = 0 THEN 'BUY' ELSE 'SELL' END, 'MARKET', 'DAY', 10, '0', pg_temp.at(n), 10, 100, 1000
         FROM generate_series(10, %(executions)s, 10) n;
     INSERT INTO trader_orderevent (order_id, exec_type, actor, at, payload)
@@ -69,7 +75,7 @@ EXECUTIONS = """
     INSERT INTO trader_execution (id, trade_id, order_id, account_id, instrument_id, source, exec_id, exec_type,
             exec_ref_id, side, last_qty, last_px, last_mkt, transact_time, trade_date, actor, recorded_at, posted_xid)
         SELECT pg_temp.key(2, n), pg_temp.key(2, n - (n %% 1000 = 0)::int),
-            CASE WHEN n %% 10 = 0 THEN pg_temp.key(1, n) END, pg_temp.account(n, %(executions)s), 1 + n / 7 %% 200,
+            CASE WHEN n %% 10 = 0 THEN pg_temp.key(1, n) END, pg_temp.account(n, %(executions)s), pg_temp.instrument(n),
             CASE WHEN n %% 2 = 0 THEN 'generic' ELSE 'manual' END, 'T' || n,
             CASE WHEN n %% 1000 = 0 THEN 'G' ELSE 'F' END,
             CASE WHEN n %% 1000 = 0 THEN pg_temp.key(2, n - 1) END, CASE WHEN n %% 2 = 0 THEN 'BUY' ELSE 'SELL' END, 10,
@@ -83,8 +89,8 @@ EXECUTIONS = """
 LEDGER = """
     INSERT INTO trader_journalentry (id, account_id, instrument_id, value_date, kind, execution_id, actor, recorded_at,
             posted_xid)
-        SELECT pg_temp.key(3, n), pg_temp.account(n, %(executions)s), 1 + n / 7 %% 200, pg_temp.at(n)::date, 'TRADE',
-            pg_temp.key(2, n), 'a trader', pg_temp.at(n), 0
+        SELECT pg_temp.key(3, n), pg_temp.account(n, %(executions)s), pg_temp.instrument(n), pg_temp.at(n)::date,
+            'TRADE', pg_temp.key(2, n), 'a trader', pg_temp.at(n), 0
         FROM generate_series(1, %(executions)s) n;
     INSERT INTO trader_journalentry (id, account_id, value_date, kind, actor, recorded_at, posted_xid)
         SELECT pg_temp.key(4, n), pg_temp.account(n, %(executions)s), pg_temp.at(n)::date, 'DEPOSIT', 'a trader',
@@ -109,9 +115,13 @@ PROJECTIONS = """
             fees_expensed, rated_cost_base, unrated_lots, realized_pnl_base, fees_base, fees_expensed_base,
             as_of_execution_id)
         OVERRIDING SYSTEM VALUE
-        SELECT account_id * 1000 + instrument_id, account_id, instrument_id, 10, 1000, 1000, 50, 2, 2, 1000, 0, 50, 2,
-            2, max(id::text)::uuid
-        FROM trader_execution GROUP BY account_id, instrument_id;
+        SELECT account_id * 1000 + instrument_id, account_id, instrument_id, 10 * lots, 1000 * lots, 1000 * lots, 50, 2,
+            2, 1000 * lots, 0, 50, 2, 2, last
+        FROM (
+            SELECT account_id, instrument_id, max(id::text)::uuid AS last,
+                sum(CASE side WHEN 'BUY' THEN 1 ELSE -1 END) AS lots
+            FROM trader_execution GROUP BY account_id, instrument_id
+        ) traded;
     INSERT INTO trader_taxlot (position_id, trade_id, acquired_at, quantity, unclosed, remaining, unit_cost, cost,
             gross)
         SELECT account_id * 1000 + instrument_id, id, transact_time, 10, 10,
@@ -127,8 +137,14 @@ PRICES = """
         SELECT 1 + n %% 200, 'a vendor', '1h', timestamptz '2015-01-01 00:00+00' + n / 200 * interval '1 hour', 100,
             110, 90, 105, 1000, false
         FROM generate_series(0, %(executions)s / 2 - 1) n;
+    INSERT INTO trader_pricebar (instrument_id, source, timeframe, ts, open, high, low, close, volume, split_adjusted)
+        SELECT instrument, 'a vendor', '1d', day, 100, 110, 90, 100 + instrument %% 7 + extract(doy FROM day) / 100,
+            1000, false
+        FROM generate_series(date_trunc('day', pg_temp.at(1)), pg_temp.at(%(executions)s), interval '1 day') day,
+            generate_series(1, 200) instrument
+        WHERE extract(isodow FROM day) < 6;
     INSERT INTO trader_fxrate (base_id, quote_id, source, at, rate)
-        SELECT 1, 2 + n %% 3, 'a vendor', timestamptz '2015-01-01 00:00+00' + n / 3 * interval '1 day', 0.91
+        SELECT 1, 2 + n %% 3, 'a vendor', date_trunc('day', pg_temp.at(%(executions)s)) - n / 3 * interval '1 day', 0.91
         FROM generate_series(0, %(executions)s / 50 - 1) n;
 """
 WRITTEN = (ORDERS, IMPORTS, EXECUTIONS, LEDGER, PROJECTIONS, PRICES)
@@ -139,7 +155,7 @@ def write_large_book(executions: int) -> None:
     """Into an empty, migrated database, as a superuser; vacuumed and analyzed, as a database in use is."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(WITHOUT_TRIGGERS)
-        cursor.execute(FUNCTIONS)
+        cursor.execute(FUNCTIONS, {"began": timezone.now() - executions * timedelta(minutes=5)})
         cursor.execute(REFERENCE)
         for statements in WRITTEN:
             cursor.execute(statements, {"executions": executions})

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from psycopg.pq import TransactionStatus
 from pytest_django import DjangoDbBlocker
 
@@ -35,6 +36,7 @@ BIG = {
     "trader_taxlot",
     "trader_lotmatch",
     "trader_pricebar_2015",
+    f"trader_pricebar_{timezone.now().year}",
 }
 # In a process of its own; says how many lines there were.
 EXPORT = """
