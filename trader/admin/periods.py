@@ -1,8 +1,10 @@
 """What an account earned in a period, as its page asks and answers."""
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 
@@ -10,8 +12,24 @@ from trader.admin.charts import value_chart
 from trader.admin.figures import KeyFigure, gain, money, percentage
 from trader.models import Account
 from trader.models.dates import DATES, OUT_OF_BOUNDS
+from trader.reporting.money import moved_before
 from trader.reporting.performance import PerformanceReport, report_performance
 from trader.reporting.valuation import Given
+
+YEAR = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class Period:
+    """One that is asked for by a link; from the first day of all without `since`."""
+
+    name: str
+    since: date | None
+    until: date
+
+    @property
+    def query(self) -> str:
+        return urlencode({"since": self.since or "", "until": self.until})
 
 
 class DateInput(forms.DateInput):
@@ -26,7 +44,7 @@ class PeriodForm(forms.Form):
     until = forms.DateField(label="To", widget=DateInput)
 
     def __init__(self, data: Mapping[str, Any], today: date) -> None:
-        super().__init__(data or {"until": today})
+        super().__init__(data)
         self._today = today
 
     def clean_until(self) -> date:
@@ -46,14 +64,30 @@ class PeriodForm(forms.Form):
 
 
 def performance_glance(account: Account, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The context of the page; without a period, from the account's first day to its today."""
-    form = PeriodForm(asked, account.date_of(now))
+    """The context of the page; where no period is asked for, of the last year."""
+    today = account.date_of(now)
+    form = PeriodForm(asked or _last_year(account, today), today)
+    context = {"form": form, "periods": [*_periods(today)]}
     if not form.is_valid():
-        return {"form": form}
+        return context
     report = report_performance(account, form.cleaned_data["since"], form.cleaned_data["until"], Given())
     known = [(day.date, day.value) for day in report.series if day.value is not None]
     chart = value_chart(known, report.base_currency) if known else None
-    return {"form": form, "report": report, "key_figures": _key_figures(report), "chart": chart}
+    return context | {"report": report, "key_figures": _key_figures(report), "chart": chart}
+
+
+def _periods(today: date) -> Iterator[Period]:
+    for days in (30, 90):
+        yield Period(f"{days} days", today - timedelta(days=days - 1), today)
+    yield Period("This year", today.replace(month=1, day=1), today)
+    yield Period("1 year", today - YEAR + timedelta(days=1), today)
+    yield Period("All", None, today)
+
+
+def _last_year(account: Account, today: date) -> dict[str, Any]:
+    """The last 365 days, or all where nothing happened before them."""
+    since = today - YEAR + timedelta(days=1)
+    return {"since": since if moved_before(account, since) else None, "until": today}
 
 
 def _key_figures(report: PerformanceReport) -> list[KeyFigure]:

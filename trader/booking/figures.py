@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from trader.booking.holding import Split
-from trader.booking.numbers import PLACE, ZERO, exact, quantized
+from trader.booking.numbers import ZERO, exact, quantized, quantized_all
 
 
 def avg_px(gross: Decimal, quantity: Decimal, unit: Decimal) -> Decimal:
@@ -25,10 +25,12 @@ def market_values(
 ) -> list[Decimal | None]:
     """The same of many days; None where there is something, and no price."""
     with exact():
-        return [
-            ZERO if not quantity else None if price is None else (quantity * price * unit).quantize(PLACE)
+        unit = unit.normalize()
+        values = [
+            ZERO if not quantity else None if price is None else quantity * price * unit
             for quantity, price in zip(quantities, prices, strict=True)
         ]
+        return quantized_all(values)
 
 
 def price_on(price: Decimal, quoted: date, on: date, splits: Iterable[Split], *, adjusted: bool) -> Decimal:

@@ -1,5 +1,6 @@
 """How the book counts: precision, rounding, and decimals as text."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localcontext
 
@@ -19,6 +20,15 @@ def exact() -> AbstractContextManager[Context]:
 def quantized(amount: Decimal) -> Decimal:
     """At 18 decimal places, half to even."""
     return amount.quantize(PLACE, ROUND_HALF_EVEN, CONTEXT)
+
+
+def quantized_all(amounts: list[Decimal | None]) -> list[Decimal | None]:
+    """Each at 18 places; as they are, which is quicker, where none of them has more."""
+    # A sum has as many places as that of its parts that has the most.
+    *_, exponent = sum(filter(None, amounts), ZERO).as_tuple()
+    if isinstance(exponent, int) and exponent >= -18:
+        return amounts
+    return [each and each.quantize(PLACE) for each in amounts]
 
 
 def rounded(amount: Decimal, minor_unit: int) -> Decimal:
@@ -46,6 +56,14 @@ def in_base(amount: Decimal, rate: Decimal | None) -> Decimal | None:
     if rate is None:
         return None if amount else ZERO
     return amount if rate == ONE else (amount * rate).quantize(PLACE)
+
+
+def all_in_base(amounts: Iterable[Decimal | None], rates: Iterable[Decimal | None]) -> list[Decimal | None]:
+    """The same of amounts of many days, each at its day's rate; None stays None."""
+    converted = [
+        amount and (None if rate is None else amount * rate) for amount, rate in zip(amounts, rates, strict=True)
+    ]
+    return quantized_all(converted)
 
 
 def plain(number: Decimal) -> str:

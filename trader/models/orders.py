@@ -174,6 +174,9 @@ class Order(models.Model):
                 violation_error_message=OUT_OF_BOUNDS,
             ),
         ]
+        indexes = [
+            models.Index(fields=["account", "id"], condition=Q(leaves_qty__gt=0), name="trader_order_open_index"),
+        ]
 
     # FIX's order state changes; 4, 5, 8 and C end an order.
     STEPS = {"A": "0468CE", "0": "345689CE", "6": "04CE", "E": "0456C", "9": "046C", "3": "04C"}

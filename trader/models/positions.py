@@ -163,6 +163,7 @@ class LotMatch(models.Model):
         ]
         indexes = [
             models.Index(fields=["position", "opening_trade"], name="trader_lotmatch_opening_index"),
+            models.Index(fields=["position", "closing_trade"], name="trader_lotmatch_closing_index"),
         ]
 
     def __str__(self) -> str:

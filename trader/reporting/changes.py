@@ -18,28 +18,35 @@ from trader.models import Account, Side
 
 Value = TypeVar("Value")
 
-# A trade moves what it opened and what it closed: the quantities of lots and matches have its fees in units in them,
-# and a position that is closed with less than its increment left. Days are counted as Python does, and lists come as
-# text: tens of thousands of rows would cost ten times what they do.
+# What was held before a day is what is held now without what has moved since. A trade moves what it opened and what it
+# closed: the quantities of lots and matches have its fees in units in them, and a position that is closed with less
+# than its increment left. Days are counted as Python does, and lists come as text: tens of thousands of rows would cost
+# ten times what they do.
 MOVED = """
-    WITH moved AS (
-        SELECT position.instrument_id, lot.trade_id, lot.quantity
-        FROM trader_position position
-        JOIN trader_taxlot lot ON lot.position_id = position.id
-        WHERE position.account_id = %(account)s AND position.instrument_id <> ALL(%(split)s)
-        UNION ALL
-        SELECT position.instrument_id, match.closing_trade_id, match.quantity
-        FROM trader_position position
-        JOIN trader_lotmatch match ON match.position_id = position.id
-        WHERE position.account_id = %(account)s AND position.instrument_id <> ALL(%(split)s)
-    )
-    SELECT moved.instrument_id,
-        string_agg((trade.trade_date - DATE '0001-01-01' + 1)::text, ','),
-        string_agg(CASE trade.side WHEN 'BUY' THEN '' ELSE '-' END || trim_scale(moved.quantity), ',')
-    FROM moved
-    JOIN trader_execution trade ON trade.id = moved.trade_id AND trade.account_id = %(account)s
-    WHERE trade.trade_date <= %(until)s
-    GROUP BY moved.instrument_id
+    SELECT held.instrument_id, trim_scale(held.quantity - coalesce(moved.quantity, 0)), moved.days, moved.quantities
+    FROM trader_position held
+    LEFT JOIN (
+        SELECT trade.position_id, sum(trade.sign * part.quantity) AS quantity,
+            string_agg((trade.trade_date - DATE '0001-01-01' + 1)::text, ',')
+                FILTER (WHERE trade.trade_date <= %(until)s) AS days,
+            string_agg(trim_scale(trade.sign * part.quantity)::text, ',')
+                FILTER (WHERE trade.trade_date <= %(until)s) AS quantities
+        FROM (
+            SELECT position.id AS position_id, trade.id, trade.trade_date,
+                CASE trade.side WHEN 'BUY' THEN 1 ELSE -1 END AS sign
+            FROM trader_position position
+            JOIN trader_execution trade USING (account_id, instrument_id)
+            WHERE account_id = %(account)s AND instrument_id <> ALL(%(split)s)
+                AND trade.transact_time >= %(since)s::date - interval '1 day' AND trade.trade_date >= %(since)s
+        ) trade
+        CROSS JOIN LATERAL (
+            SELECT quantity FROM trader_taxlot WHERE position_id = trade.position_id AND trade_id = trade.id
+            UNION ALL
+            SELECT quantity FROM trader_lotmatch WHERE position_id = trade.position_id AND closing_trade_id = trade.id
+        ) part
+        GROUP BY trade.position_id
+    ) moved ON moved.position_id = held.id
+    WHERE held.account_id = %(account)s AND held.instrument_id <> ALL(%(split)s)
 """
 # A split rounds lot by lot.
 SPLIT_LOTS = """
@@ -55,12 +62,12 @@ SPLIT_LOTS = """
     ORDER BY position.instrument_id, lot.trade_id, closing.trade_date
 """
 CASH = """
-    SELECT currency.code, posting.value_date, sum(posting.amount)
+    SELECT currency.code, greatest(posting.value_date, %(since)s::date - 1) AS day, sum(posting.amount)
     FROM trader_ledgeraccount ledger
     JOIN trader_currency currency ON currency.id = ledger.currency_id
     JOIN trader_posting posting ON posting.ledger_account_id = ledger.id
     WHERE ledger.account_id = %(account)s AND ledger.kind = 'CASH' AND posting.value_date <= %(until)s
-    GROUP BY currency.code, posting.value_date
+    GROUP BY currency.code, day
     HAVING sum(posting.amount) <> 0
 """
 
@@ -107,16 +114,22 @@ class Calendar:
             return list(accumulate(sums))
 
 
-def quantities(account: Account, until: date, splits: Mapping[int, Sequence[Split]]) -> dict[int, Changes]:
-    """By instrument, negative when short. `splits` are those of the instruments that have any."""
-    parameters: dict[str, Any] = {"account": account.pk, "until": until, "split": list(splits)}
+def quantities(account: Account, since: date, until: date, splits: Mapping[int, Sequence[Split]]) -> dict[int, Changes]:
+    """By instrument, negative when short; what had changed before `since` as of the day before it, or as of the days
+    that it changed on. `splits` are those of the instruments that have any."""
+    parameters: dict[str, Any] = {"account": account.pk, "since": since, "until": until, "split": list(splits)}
     with connection.cursor() as cursor:
         cursor.execute(MOVED, parameters)
         day, amount = Texts(int), Texts(Decimal)
-        changes = {
-            instrument: Changes([day[each] for each in days.split(",")], [amount[each] for each in amounts.split(",")])
-            for instrument, days, amounts in cursor.fetchall()
-        }
+        changes = {}
+        for instrument, before, days, amounts in cursor.fetchall():
+            moved = changes[instrument] = Changes([], [])
+            if before and since > date.min:
+                moved.days.append(since.toordinal() - 1)
+                moved.amounts.append(before)
+            if days:
+                moved.days.extend(day[each] for each in days.split(","))
+                moved.amounts.extend(amount[each] for each in amounts.split(","))
         if splits:
             cursor.execute(SPLIT_LOTS, parameters)
             rows = cursor.fetchall()
@@ -127,10 +140,10 @@ def quantities(account: Account, until: date, splits: Mapping[int, Sequence[Spli
     return changes
 
 
-def cash(account: Account, until: date) -> dict[str, Changes]:
-    """By currency."""
+def cash(account: Account, since: date, until: date) -> dict[str, Changes]:
+    """By currency; what had changed before `since` as of the day before it."""
     with connection.cursor() as cursor:
-        cursor.execute(CASH, {"account": account.pk, "until": until})
+        cursor.execute(CASH, {"account": account.pk, "since": since, "until": until})
         rows = cursor.fetchall()
     changes: defaultdict[str, Changes] = defaultdict(lambda: Changes([], []))
     for currency, day, amount in rows:

@@ -8,7 +8,7 @@ from itertools import compress
 
 from trader.booking.figures import market_values
 from trader.booking.holding import Split
-from trader.booking.numbers import ONE, ZERO, exact, in_base
+from trader.booking.numbers import ONE, ZERO, all_in_base, exact, in_base, total
 from trader.models import Account, Instrument, Position
 from trader.operations.rates import Rates
 from trader.operations.trades import splits_of
@@ -48,23 +48,24 @@ def values(account: Account, start: date | None, end: date, given: Given, *, mos
     queries for any number of days and instruments.
     """
     splits = splits_of(Position.objects.filter(account=account).values_list("instrument", flat=True))
-    held, money = quantities(account, end, splits), cash(account, end)
+    since = start or date.min
+    held, money = quantities(account, since, end, splits), cash(account, since, end)
     start = start or _first_day([*held.values(), *money.values()], end)
     calendar = Calendar([start - timedelta(days=1), *_days(start, end, most)])
     with exact():
         rates = DailyRates(account.base_currency.code, calendar.days, given)
         holdings = Holdings({each: calendar.running(changes) for each, changes in held.items()}, splits, given)
         rates.read({*money, *holdings.currencies})
-        total = Total(rates)
+        worth = Total(rates)
         for currency, amounts in holdings.worth(calendar.days):
-            total.add(currency, amounts)
+            worth.add(currency, amounts)
         for currency, changes in money.items():
-            total.add(currency, calendar.running(changes))
+            worth.add(currency, calendar.running(changes))
         moved = _transfers(account, start, calendar, rates)
     return Values(
         start=start,
-        initial=total.sums[0],
-        days=[*map(DayValue, calendar.days, total.sums, moved)][1:],
+        initial=worth.sums[0],
+        days=[*map(DayValue, calendar.days, worth.sums, moved)][1:],
         missing_prices=sorted(holdings.missing),
         missing_rates=sorted(rates.missing),
     )
@@ -82,11 +83,12 @@ class DailyRates:
         self._of: dict[str, list[Decimal | None]] = {}
 
     def read(self, currencies: Iterable[str]) -> None:
-        self._rates.read(currencies, self.base)
+        self._rates.read(currencies, self.base, self.days[0], self.days[-1])
 
     def of(self, currency: str) -> list[Decimal | None]:
         if currency not in self._of:
-            self._of[currency] = [self.at(currency, day) for day in self.days]
+            rates = (self.at(currency, day) for day in self.days)
+            self._of[currency] = [rate and rate.normalize() for rate in rates]
         return self._of[currency]
 
     def at(self, currency: str, on: date) -> Decimal | None:
@@ -99,35 +101,36 @@ class DailyRates:
 
 
 class Total:
-    """What is added up in base currency on each of some days."""
+    """What is added up in base currency on each of some days; None where a part of it is not known."""
 
     def __init__(self, rates: DailyRates) -> None:
+        self.sums: list[Decimal | None] = [ZERO] * len(rates.days)
         self._rates = rates
-        self._sums = [ZERO] * len(rates.days)
-        self._open: set[int] = set()
 
-    @property
-    def sums(self) -> list[Decimal | None]:
-        """None where a part of it is not known."""
-        return [None if place in self._open else known for place, known in enumerate(self._sums)]
-
-    def add(self, currency: str, amounts: Iterable[Decimal | None]) -> None:
-        for place, (amount, rate) in enumerate(zip(amounts, self._rates.of(currency), strict=True)):
-            if amount is None:
-                self._open.add(place)
-            elif rate is ONE:
-                self._sums[place] += amount
-            elif amount:
-                self.add_at(place, currency, amount, rate)
+    def add(self, currency: str, amounts: Sequence[Decimal | None]) -> None:
+        converted = amounts
+        if currency != self._rates.base:
+            rates = self._rates.of(currency)
+            converted = all_in_base(amounts, rates)
+            # A rate that is known stays known.
+            if rates[0] is None and any(
+                one is None is not other for one, other in zip(converted, amounts, strict=True)
+            ):
+                self._miss(currency)
+        self.sums = [
+            None if known is None or more is None else known + more
+            for known, more in zip(self.sums, converted, strict=True)
+        ]
 
     def add_at(self, place: int, currency: str, amount: Decimal, rate: Decimal | None) -> None:
         """Add an amount on one of the days, at a rate."""
         converted = in_base(amount, rate)
         if converted is None:
-            self._rates.missing.add(f"{currency}/{self._rates.base}")
-            self._open.add(place)
-        else:
-            self._sums[place] += converted
+            self._miss(currency)
+        self.sums[place] = total(self.sums[place], converted)
+
+    def _miss(self, currency: str) -> None:
+        self._rates.missing.add(f"{currency}/{self._rates.base}")
 
 
 class Holdings:
@@ -149,15 +152,16 @@ class Holdings:
 
     def worth(self, days: Sequence[date]) -> Iterator[tuple[str, list[Decimal | None]]]:
         """Of each instrument its currency and, in it, what was held was worth on each day."""
-        first = {each: next(compress(days, held)) for each, held in self._quantities.items()}
-        closes = Closes(first, days)
+        first = {each: next(compress(range(len(days)), held)) for each, held in self._quantities.items()}
+        closes = Closes({each: days[place] for each, place in first.items()}, days)
         for key, held in self._quantities.items():
             instrument = self._instruments[key]
             prices = closes.of(key, self._splits.get(key, ()))
             if key in self._marks:
                 prices = _marked(prices, self._marks[key])
             amounts = market_values(held, prices, instrument.unit)
-            if None in amounts:
+            # A price that is known stays known.
+            if amounts[first[key]] is None:
                 self.missing.add(f"{instrument.symbol}.{instrument.venue.mic}")
             yield instrument.currency.code, amounts
 
@@ -180,8 +184,8 @@ def _days(start: date, end: date, most: int | None) -> list[date]:
 
 def _transfers(account: Account, start: date, calendar: Calendar, rates: DailyRates) -> list[Decimal | None]:
     """At the rates of their entries, else of their days."""
-    total = Total(rates)
+    moved = Total(rates)
     for _, day, currency, fx_rate, amount in transfers([account.pk], start, calendar.days[-1]):
         rate = rates.at(currency, day) if fx_rate is None else fx_rate
-        total.add_at(calendar.place(day.toordinal()), currency, amount, rate)
-    return total.sums
+        moved.add_at(calendar.place(day.toordinal()), currency, amount, rate)
+    return moved.sums

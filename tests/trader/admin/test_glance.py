@@ -2,8 +2,9 @@
 
 import json
 import re
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.django_db
 
 INDEX = reverse("admin:index")
 POINTS = re.compile(r'<script id="(\w+)-points" type="application/json">(.*?)</script>', re.DOTALL)
+PERIODS = re.compile(r'<a href="([?]since=[^"]*)">(.*?)</a>')
 
 
 class Tables(HTMLParser):
@@ -205,6 +207,34 @@ def test_an_account_shows_what_it_earned_in_a_period(operator_client: Client, bo
     assert [str(yesterday), "9,840.00"] in Tables(whole).rows
     assert json.loads(POINTS.findall(whole)[0][1])[-1] == {"time": str(today), "value": 10050}
     assert queries_of(operator_client, page) <= MOST_QUERIES
+
+
+def test_the_last_year_is_shown_until_a_link_asks_for_another_period(operator_client: Client, book: Book) -> None:
+    page = url(Account, "performance", book.account.pk)
+    today = timezone.now().astimezone(UTC).date()
+    begun = today - timedelta(days=400)
+    record_cash(
+        account=book.account,
+        kind="DEPOSIT",
+        currency=currency("CHF"),
+        amount=Decimal(1),
+        value_date=begun,
+        actor="a trader",
+        now=timezone.now(),
+    )
+
+    shown = operator_client.get(page)
+
+    links = {name: page + unescape(query) for query, name in PERIODS.findall(shown.content.decode())}
+    starts = {name: operator_client.get(link).context["report"].start for name, link in links.items()}
+    assert shown.context["report"].start == today - timedelta(days=364)
+    assert starts == {
+        "30 days": today - timedelta(days=29),
+        "90 days": today - timedelta(days=89),
+        "This year": date(today.year, 1, 1),
+        "1 year": today - timedelta(days=364),
+        "All": begun,
+    }
 
 
 @pytest.mark.parametrize(

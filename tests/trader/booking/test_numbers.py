@@ -2,8 +2,20 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trader.booking.numbers import exact, in_base, plain, quantized, rounded, share, total
+from trader.booking.numbers import (
+    all_in_base,
+    exact,
+    in_base,
+    plain,
+    quantized,
+    quantized_all,
+    rounded,
+    share,
+    total,
+)
 
 
 def test_eighteen_places_are_kept_half_to_even() -> None:
@@ -73,6 +85,28 @@ def test_nothing_is_nothing_at_any_rate() -> None:
 def test_an_amount_in_base_currency_has_eighteen_places() -> None:
     with exact():
         assert in_base(Decimal("0.000000000000000003"), Decimal("0.5")) == Decimal("2e-18")
+
+
+@given(amounts=st.lists(st.none() | st.decimals(-1000, 1000, places=30) | st.decimals(-1000, 1000, places=6)))
+def test_many_amounts_are_rounded_as_one_is(amounts: list[Decimal | None]) -> None:
+    with exact():
+        assert quantized_all(amounts) == [None if each is None else quantized(each) for each in amounts]
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(
+            st.none() | st.decimals(-1000, 1000, places=18),
+            st.none() | st.decimals(Decimal("0.000001"), 1000, places=12) | st.just(Decimal(1)),
+        )
+    )
+)
+def test_many_amounts_are_converted_as_one_is(pairs: list[tuple[Decimal | None, Decimal | None]]) -> None:
+    amounts, rates = [amount for amount, _ in pairs], [rate for _, rate in pairs]
+
+    with exact():
+        expected = [None if amount is None else in_base(amount, rate) for amount, rate in pairs]
+        assert all_in_base(amounts, rates) == expected
 
 
 @pytest.mark.parametrize(
