@@ -16,7 +16,7 @@ from trader.reporting.money import moved_before
 from trader.reporting.performance import PerformanceReport, report_performance
 from trader.reporting.valuation import Given
 
-YEAR = timedelta(days=365)
+YEAR = 365
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,20 @@ def performance_glance(account: Account, asked: Mapping[str, Any], now: datetime
 
 def _periods(today: date) -> Iterator[Period]:
     for days in (30, 90):
-        yield Period(f"{days} days", today - timedelta(days=days - 1), today)
+        yield Period(f"{days} days", _first_of(days, today), today)
     yield Period("This year", today.replace(month=1, day=1), today)
-    yield Period("1 year", today - YEAR + timedelta(days=1), today)
+    yield Period("1 year", _first_of(YEAR, today), today)
     yield Period("All", None, today)
 
 
+def _first_of(days: int, today: date) -> date:
+    """Of so many, of which today is the last."""
+    return today - timedelta(days=days - 1)
+
+
 def _last_year(account: Account, today: date) -> dict[str, Any]:
-    """The last 365 days, or all where nothing happened before them."""
-    since = today - YEAR + timedelta(days=1)
+    """Or all days, where nothing happened before it."""
+    since = _first_of(YEAR, today)
     return {"since": since if moved_before(account, since) else None, "until": today}
 
 

@@ -252,7 +252,7 @@ def _degiro() -> bytes:
 
 
 def _degiro_row(number: int) -> Sequence[str]:
-    quantity, price = -10 if number % 3 == 2 else 10, 100 + number % 50
+    quantity, price = 10, 100 + number % 50
     day, value = number // 600, str(-quantity * price)
     return exports.degiro(
         str(quantity),
@@ -266,6 +266,25 @@ def _degiro_row(number: int) -> Sequence[str]:
         time=f"{9 + number // 60 % 10:02}:{number % 60:02}",
         date=f"{day % 28 + 1:02}-{day // 28 + 1:02}-2021",
         order=str(UUID(int=number)),
+    )
+
+
+def _ibkr() -> bytes:
+    return exports.flex_file(*map(_ibkr_row, range(200_000)))
+
+
+def _ibkr_row(number: int) -> Row:
+    """Bought in another currency than the account's, and never sold."""
+    day = f"2023{1 + number // 20_000:02}{1 + number // 800 % 25:02}"
+    return exports.flex(
+        str(10 + number % 977),
+        f"{100 + number % 50}.{number % 100:02}",
+        CurrencyPrimary="EUR",
+        FXRateToBase=f"1.{number % 1_000:03}",
+        IBCommissionCurrency="EUR",
+        DateTime=f"{day};{9 + number // 60 % 10:02}{number % 60:02}00",
+        TradeDate=day,
+        IBExecID=f"0000e0d5.{number:08}",
     )
 
 
@@ -289,10 +308,11 @@ def _binance_fill(number: int) -> Sequence[Sequence[str]]:
         pytest.param("generic", _generic(_bought), 0, marks=pytest.mark.endurance),
         pytest.param("generic", _generic(_corrected), 0, marks=pytest.mark.endurance),
         pytest.param("degiro", _degiro, 0, marks=pytest.mark.endurance),
+        pytest.param("ibkr", _ibkr, 0, marks=pytest.mark.endurance),
         pytest.param("binance", _binance, 0, marks=pytest.mark.endurance),
         ("generic", _generic(_broken), 1),
     ],
-    ids=["trades", "bought", "corrected", "degiro", "binance", "broken"],
+    ids=["trades", "bought", "corrected", "degiro", "ibkr", "binance", "broken"],
 )
 def test_two_hundred_thousand_rows_take_less_than_200_megabytes(
     elsewhere: Project, tmp_path: Path, file_format: str, data: Callable[[], bytes], code: int
