@@ -9,6 +9,9 @@ from trader.booking.fees import money
 from trader.booking.lots import NOTHING, Lot, Lots, Match, OldestFirst, Selected, Selection, Worth, lots_of, per_unit
 from trader.booking.numbers import ONE, ZERO, exact, in_base, plain, total
 
+# Lots of one position beyond so many wait for their turn at rest.
+MOST_AWAKE = 10_000
+
 
 class Rules(NamedTuple):
     """By which rules an account's trades in an instrument are counted.
@@ -118,13 +121,19 @@ class Holding:
             self.record(fill)
             yield fill
 
+    def open_lots(self) -> Iterator[Lot]:
+        """Those that something remains of; of many, each rests again once the next one is asked for."""
+        for lot in self.lots:
+            if lot.remaining:
+                yield lot
+            self._let_rest(lot)
+
     def split(self, split: Split) -> None:
         with exact():
             quantity = ZERO
-            for lot in self.lots:
-                if lot.remaining:
-                    lot.split(split.numerator, split.denominator)
-                    quantity += lot.remaining
+            for lot in self.open_lots():
+                lot.split(split.numerator, split.denominator)
+                quantity += lot.remaining
             self.lots.reorder()
             self.quantity = quantity
 
@@ -169,7 +178,12 @@ class Holding:
         if worth.base is None:
             self.unrated_lots += 1
         self.cost = self.cost.plus(worth)
+        self._let_rest(lot)
         return lot
+
+    def _let_rest(self, lot: Lot) -> None:
+        if len(self.lots) > MOST_AWAKE:
+            lot.rest()
 
     def _close(self, fill: Fill, quantity: Decimal, worth: Worth) -> None:
         """Close lots of so many units together; the last of them takes what rounding left of the worth."""

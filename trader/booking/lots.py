@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from trader.booking.numbers import CONTEXT, PLACE, ZERO, quantized, share
 
@@ -46,15 +46,21 @@ def per_unit(worth: Worth, quantity: Decimal) -> Decimal:
     return quantized(CONTEXT.divide(worth.amount, quantity))
 
 
+# What of a lot is folded while it rests, and how a number says that it is the one before it, or none.
+FOLDED = ("trade", "quantity", "unclosed", "remaining", "cost", "_unit_cost")
+NO_WORTH = (None, None, None)
+SAME, NONE = "=", "-"
+
+
 class Lot:
     """What one trade opened, long or short: all amounts positive, a short lot's cost being what it was sold for.
 
     `quantity` and `unclosed` are in the units of its day, `remaining` in those of now: they part when there is a split.
     `cost` is what remains of it; None with average cost, where the lots share one pool. Of a lot that nothing was taken
-    from, `cost` says what a unit cost: hundreds of thousands of them fit in memory.
+    from, `cost` says what a unit cost. At rest a lot takes half of the room: hundreds of thousands fit in memory.
     """
 
-    __slots__ = ("_unit_cost", "acquired_at", "cost", "quantity", "remaining", "trade", "unclosed")
+    __slots__ = ("_at_rest", "_unit_cost", "acquired_at", "cost", "quantity", "remaining", "trade", "unclosed")
 
     def __init__(
         self, trade: str, acquired_at: datetime, quantity: Decimal, cost: Worth | None, unit_cost: Decimal | None = None
@@ -64,6 +70,25 @@ class Lot:
         self.quantity = self.remaining = self.unclosed = quantity
         self.cost = cost
         self._unit_cost = unit_cost
+
+    def rest(self) -> None:
+        """Fold all but its time into a text, until it is asked for."""
+        if hasattr(self, "_at_rest"):
+            return
+        numbers = (self.quantity, self.unclosed, self.remaining, *(self.cost or NO_WORTH), self._unit_cost)
+        self._at_rest = f"{self.trade} {_folded(numbers)}"
+        for name in FOLDED:
+            delattr(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        """Python asks here for what is not there: unfold it."""
+        if name not in FOLDED:
+            raise AttributeError(name)
+        self.trade, *numbers = self._at_rest.split(" ")
+        self.quantity, self.unclosed, self.remaining, *worth, self._unit_cost = _unfolded(numbers)
+        self.cost = None if worth[0] is None else Worth(*worth)
+        del self._at_rest
+        return getattr(self, name)
 
     @property
     def unit_cost(self) -> Decimal:
@@ -89,6 +114,22 @@ class Lot:
         self._unit_cost = quantized(self.unit_cost * denominator / numerator)
 
 
+def _folded(numbers: Iterable[Decimal | None]) -> str:
+    texts, last = [], None
+    for number in numbers:
+        texts.append(NONE if number is None else SAME if number is last else str(number))
+        last = number
+    return " ".join(texts)
+
+
+def _unfolded(texts: Iterable[str]) -> Iterator[Any]:
+    last: Decimal | None = None
+    for text in texts:
+        if text != SAME:
+            last = None if text == NONE else Decimal(text)
+        yield last
+
+
 class Match(NamedTuple):
     """The part of a lot that a trade closed. A long lot's proceeds are the trade's, a short one's its own."""
 
@@ -106,6 +147,8 @@ class Lots(Protocol):
     """The open lots of one side."""
 
     def __iter__(self) -> Iterator[Lot]: ...
+
+    def __len__(self) -> int: ...
 
     def push(self, lot: Lot) -> None: ...
 
@@ -167,6 +210,9 @@ class DearestFirst:
 
     def __iter__(self) -> Iterator[Lot]:
         return (lot for _, _, lot in sorted(self._heap, key=lambda entry: entry[1]))
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def push(self, lot: Lot) -> None:
         self._count += 1

@@ -175,8 +175,7 @@ def write_replayed(trades: Trades, positions: list[Position], projections: Proje
                 if counted % FILLS_AT_ONCE == 0:
                     _drain(position, holding, projections)
             position.take_over(holding, last)
-            still_open = (lot for lot in holding.lots if lot.remaining)
-            projections.add(position.pk, chain(holding.closed, still_open), holding.matches)
+            projections.add(position.pk, chain(holding.closed, holding.open_lots()), holding.matches)
     projections.write()
     return counted
 

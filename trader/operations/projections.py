@@ -1,8 +1,6 @@
 """Writing lots and matches, many at once, by COPY."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterable
 
 from django.db import connection
 from psycopg import sql
@@ -43,7 +41,6 @@ MATCH_COLUMNS = [
 LINES_AT_ONCE = 5_000
 NULL = r"\N"
 
-Row = TypeVar("Row")
 NO_WORTH = f"{NULL}\t{NULL}\t{NULL}"
 
 
@@ -57,19 +54,17 @@ class Projections:
 
     def add(self, position: int, lots: Iterable[Lot], matches: Iterable[Match]) -> None:
         """Take all that is new of a position, together: a match is refused that its lot does not stand before."""
-        for opened in _chunks(lots):
-            self._lot_lines += [
+        for lot in lots:
+            self._lot_lines.append(
                 f"{position}\t{lot.trade}\t{lot.acquired_at}\t{lot.quantity}\t{lot.unclosed}\t{lot.remaining}\t"
                 f"{lot.unit_cost}\t{_worth(lot.cost)}\n"
-                for lot in opened
-            ]
+            )
             self._write_if_many()
-        for closed in _chunks(matches):
-            self._match_lines += [
+        for match in matches:
+            self._match_lines.append(
                 f"{position}\t{match.opening_trade}\t{match.closing_trade}\t{match.quantity}\t{match.opened_quantity}\t"
                 f"{_worth(match.proceeds)}\t{_worth(match.cost)}\n"
-                for match in closed
-            ]
+            )
             self._write_if_many()
 
     def write(self) -> None:
@@ -87,12 +82,6 @@ def update_lots(position: int, lots: Iterable[Lot]) -> None:
     if rows:
         with connection.cursor() as cursor:
             cursor.executemany(UPDATE_LOT, rows)
-
-
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, LINES_AT_ONCE)):
-        yield chunk
 
 
 def _worth(worth: Worth | None) -> str:

@@ -125,7 +125,7 @@ def _replayed(question: Question, rates: Rates) -> Iterator[Held]:
             for split in splits:
                 if split.ex_date > last:
                     holding.split(split)
-            yield Held(instrument, holding, [lot for lot in holding.lots if lot.remaining], holding.matches)
+            yield Held(instrument, holding, [*holding.open_lots()], holding.matches)
 
 
 def _note_missing_rates(question: Question, rates: Rates, held: Iterable[Held]) -> None:

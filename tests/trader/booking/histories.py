@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -18,6 +18,7 @@ from trader.booking.numbers import ONE, ZERO, exact, quantized
 
 Ratio = tuple[int, int]
 
+OF_A_LOT = ("trade", "acquired_at", "quantity", "unclosed", "remaining", "cost", "unit_cost")
 METHODS = ("FIFO", "LIFO", "HIFO", "AVERAGE", "SPECIFIC")
 POLICIES = ("EXPENSED", "IN_COST", "BUY_IN_COST")
 WHOLE_RATIOS: tuple[Ratio, ...] = ((2, 1), (10, 1))
@@ -231,6 +232,13 @@ def _chosen(holding: Holding, step: Step, sign: int, traded: Decimal) -> Iterato
 
 def open_lots(holding: Holding) -> list[Lot]:
     return [lot for lot in holding.lots if lot.remaining]
+
+
+def state(holding: Holding) -> list[Any]:
+    """All that a holding says, and all that is said of its lots."""
+    lots = sorted(open_lots(holding), key=lambda lot: lot.trade)
+    figures = [value for name, value in vars(holding).items() if name not in ("lots", "closed", "_dust", "_pooled")]
+    return [*figures, *([getattr(lot, name) for name in OF_A_LOT] for lot in [*holding.closed, *lots])]
 
 
 def signed(holding: Holding) -> Fraction:

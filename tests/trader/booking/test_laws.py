@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from typing import NamedTuple
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from tests.trader.booking.histories import (
     histories,
     open_lots,
     signed,
+    state,
     summed,
 )
 from trader.booking.fees import BUY
@@ -323,3 +325,11 @@ def test_a_split_and_its_contrary_change_nothing(history: History, ratio: Ratio)
         assert lot.remaining == remaining or not is_kept(exactly)
     assert holding.cost == cost
     assert holding.quantity == summed(lot.remaining for lot in open_lots(holding))
+
+
+@given(history=histories())
+def test_lots_that_rest_between_trades_change_nothing(history: History) -> None:
+    awake = state(history.held())
+
+    with patch("trader.booking.holding.MOST_AWAKE", -1):
+        assert state(history.held()) == awake

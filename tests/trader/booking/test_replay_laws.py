@@ -11,7 +11,7 @@ from django.db.models import DecimalField, Model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trader.booking.histories import History, histories, open_lots
+from tests.trader.booking.histories import History, histories, open_lots, state
 from tests.trader.booking.trades import buy, held, rules, sell
 from trader.booking.holding import Fill, Holding, Rules, Split
 from trader.booking.lots import Lot, Match, OldestFirst, Selected, Worth
@@ -120,14 +120,6 @@ def round_as_columns(row: Model) -> None:
         if isinstance(field, DecimalField) and value is not None:
             place = Decimal(1).scaleb(-field.decimal_places)
             setattr(row, field.attname, Decimal(value).quantize(place, ROUND_HALF_UP, CONTEXT))
-
-
-def state(holding: Holding) -> list[Any]:
-    """All that a holding says, and all that is said of its lots."""
-    lots = sorted(open_lots(holding), key=lambda lot: lot.trade)
-    figures = [value for name, value in vars(holding).items() if name not in ("lots", "closed", "_dust", "_pooled")]
-    names = [name.removeprefix("_") for name in Lot.__slots__]
-    return [*figures, *([getattr(lot, name) for name in names] for lot in [*holding.closed, *lots])]
 
 
 @st.composite
