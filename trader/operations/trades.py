@@ -5,7 +5,6 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -116,8 +115,8 @@ class Trades:
             at,
             trade_date,
             sign,
-            _same(count.quantity),
-            _same(count.gross),
+            count.quantity,
+            count.gross,
             count.fees,
             fees.others,
             rate,
@@ -184,12 +183,6 @@ class Fees(NamedTuple):
 
 
 NO_FEES = Fees(ZERO, ZERO, ZERO, ZERO)
-
-
-@lru_cache(maxsize=4096)
-def _same(number: Decimal) -> Decimal:
-    """What was equal to it of late: lots of one quantity, and of one price, share it in memory."""
-    return number
 
 
 def traded_in(account: Account) -> QuerySet[Instrument, int]:
