@@ -109,6 +109,8 @@ class Rates:
 def _known(codes: Iterable[str], quote: str, since: date, until: date) -> list[tuple[str, str, date, Decimal]]:
     """Between each of the codes and another currency, oldest first."""
     pairs = _pairs(codes, quote)
+    if not pairs:
+        return []
     asked = {"bases": [base for base, _ in pairs], "quotes": [other for _, other in pairs]}
     with connection.cursor() as cursor:
         cursor.execute(KNOWN_RATES, asked | {"since": _end_of(since), "until": _end_of(until)})
