@@ -12,10 +12,8 @@ from django.db import connection
 from trader.booking.figures import price_on
 from trader.booking.holding import Split
 from trader.reporting.changes import Texts
-from trader.reporting.valuation import DAILY, last_bars
+from trader.reporting.valuation import DAILY, RECENT, last_bars
 
-# How far back the price of a first day is looked for before all of history is.
-RECENT = timedelta(days=10)
 # Lists come as text, as in `changes`. Of bars of one time the one counts whose source sorts first: it comes last.
 BARS = """
     SELECT instrument_id, split_adjusted,

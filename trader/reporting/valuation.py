@@ -17,14 +17,15 @@ from trader.operations.trades import splits_of
 Pair = tuple[str, str]
 
 DAILY = "1d"
-# The bars have no index by time alone: all of an instrument's history is read only where it has none of late.
+# How far back a price is looked for before all of history is: bars have no index by time alone.
+RECENT = timedelta(days=10)
 LAST_BARS = """
     SELECT asked.instrument, bar.ts, bar.close, bar.split_adjusted
     FROM unnest(%(instruments)s::bigint[], %(before)s::timestamptz[]) AS asked (instrument, before)
     CROSS JOIN LATERAL (
         SELECT max(ts) FROM trader_pricebar
         WHERE instrument_id = asked.instrument AND timeframe = %(timeframe)s AND ts < asked.before
-            AND ts >= asked.before - interval '10 days'
+            AND ts >= asked.before - %(recent)s
     ) AS recent (ts)
     CROSS JOIN LATERAL (
         SELECT max(ts) FROM trader_pricebar
@@ -54,7 +55,12 @@ def end_of(day: date) -> datetime:
 
 def last_bars(before: Mapping[int, datetime]) -> list[LastBar]:
     """Of each instrument the last one before its instant, if there is one; of several sources' the first."""
-    asked: dict[str, Any] = {"instruments": list(before), "before": list(before.values()), "timeframe": DAILY}
+    asked: dict[str, Any] = {
+        "instruments": list(before),
+        "before": list(before.values()),
+        "timeframe": DAILY,
+        "recent": RECENT,
+    }
     with connection.cursor() as cursor:
         cursor.execute(LAST_BARS, asked)
         return [LastBar(*row) for row in cursor.fetchall()]
