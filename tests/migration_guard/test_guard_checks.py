@@ -1,7 +1,5 @@
 """A wrong MIGRATION_GUARD setting is found by `check`, by its id, before anything is done."""
 
-import sys
-
 import pytest
 
 from tests.migration_guard.stranger import Stranger
@@ -117,7 +115,7 @@ def test_no_command_works_with_a_wrong_setting(shop: Stranger, command: str, val
     shop.operations("0002_v", "migrations.AddField('Item', 'v', models.IntegerField(null=True))")
     shop.configure(f"MIGRATION_GUARD = {value}")
 
-    refused = shop.run(sys.executable, "manage.py", command, *(["--yes"] if command == "rollback" else []))
+    refused = shop.manage(command, *(["--yes"] if command == "rollback" else []))
 
     assert refused.returncode != 0
     assert f"({identity})" in refused.stdout
