@@ -24,7 +24,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_guard.applied import WHERE, Say
 from migration_guard.connections import execute, rows
 from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of, take_settings
-from migration_guard.programs import WITHOUT, Program, ProgramFailed, client_program, pipe
+from migration_guard.programs import WITHOUT, Program, ProgramFailed, Restore, client_program, pipe
 from migration_guard.rehearsal.disk import CouldNotCopy, require_space
 from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
 from migration_guard.rehearsal.results import Source, TableRows
@@ -75,7 +75,6 @@ IS_GONE = "server closed the connection"
 HINTS = {
     "permission denied to create extension": "A superuser can install the extension in the database template1, or "
     "rehearse as one.",
-    "transaction_timeout": "pg_restore is newer than the server that holds the copy: install the server's own version.",
     "No space left on device": "The disk of the server that holds the copy is full. Free some of it, or rehearse on "
     "less (--sample PERCENT, --schema-only) or on another server (--database ALIAS).",
 }
@@ -285,7 +284,7 @@ class _Copying:
             dump.end()
 
     def _restore_from(self, program: str, archive: IO[bytes], total: str, dump: Program | None = None) -> None:
-        restore = Program([program, "--exit-on-error", *WITHOUT], self.copy, purpose="rehearsal", stdin=subprocess.PIPE)
+        restore = Restore(program, self.copy, *WITHOUT, purpose="rehearsal", stdin=subprocess.PIPE)
         try:
             pipe(archive, restore, lambda handed: self._tell(handed, total))
             # An archive that ends early says less than the program that broke off.
@@ -318,7 +317,7 @@ class _Copying:
 
     def _restore_folder(self, program: str, path: Path) -> None:
         """Of its many files only pg_restore knows the order, so that it reads on when this process is killed."""
-        restore = Program([program, "--exit-on-error", *WITHOUT, str(path)], self.copy, purpose="rehearsal")
+        restore = Restore(program, self.copy, *WITHOUT, str(path), purpose="rehearsal")
         try:
             restore.finish()
         finally:

@@ -36,7 +36,7 @@ from tests.migration_guard.operating import succeed
 from tests.migration_guard.states import Built, built
 from tests.migration_guard.stranger import ADD_COLUMN, Stranger
 from tests.programs import managing
-from tests.server import another_server
+from tests.server import POSTGRESQL_16, another_server
 
 endurance = pytest.mark.endurance
 
@@ -829,6 +829,26 @@ def test_copy_on_another_server(tidy: Stranger) -> None:
             databases = elsewhere.execute("SELECT datname FROM pg_database ORDER BY datname").fetchall()
     assert names(report) == ["0002_check"]
     assert databases == [("app",), ("postgres",), ("template0",), ("template1",)]
+
+
+@endurance
+def test_server_that_is_older_than_the_programs(tidy: Stranger, tmp_path: Path) -> None:
+    with another_server(["fsync=off"], installed=POSTGRESQL_16) as server:
+        tidy.configure(ELSEWHERE.format(address=server.address))
+        facts = "SELECT current_setting('server_version_num')::int / 10000, count(*) FROM shop_item"
+        check(tidy, "0002_check", facts, (16, 20_000), after="0001_initial")
+        folder = dump_of(tidy, tmp_path / "folder", "-Fd")
+
+        for chosen in ([], ["--from", str(folder)]):
+            assert names(rehearsed(tidy, "--database", "elsewhere", *chosen)) == ["0002_check"]
+
+        # What this server knows and the older one does not still ends the copying.
+        tidy.sql("ALTER TABLE shop_item ADD COLUMN twice bigint GENERATED ALWAYS AS (id * 2) VIRTUAL")
+        folder = dump_of(tidy, tmp_path / "newer", "-Fd")
+        for chosen in ([], ["--from", str(folder)]):
+            said = refused_with(tidy, "--database", "elsewhere", *chosen)
+            assert "GENERATED ALWAYS AS" in said
+            assert "transaction_timeout" not in said
 
 
 @endurance
