@@ -55,6 +55,7 @@ TO_COPY = """
     FROM pg_class WHERE relkind IN ('r', 't') AND oid >= 16384
 """
 KEEP_SESSION = "SET idle_session_timeout = 0"
+ONLY_READS = "SELECT current_setting('default_transaction_read_only') = 'on'"
 SIZE = "SELECT pg_database_size(current_database())"
 VERSION = "SHOW server_version"
 LOCALE_BYTES = SQL("LC_COLLATE 'C' LC_CTYPE 'C'")
@@ -198,6 +199,9 @@ class _Copying:
                 raise
             notes.append(f"The server of the copy does not know the locale of {database}: the copy sorts by bytes.")
             create(self.holder, name, text, SQL("{} {}").format(encoding, LOCALE_BYTES))
+        if rows(self.live, ONLY_READS) == [(True,)]:
+            told = "Sessions of {} only read (default_transaction_read_only). The copy can be written; there, migrate fails."
+            notes.append(told.format(database))
         notes += take_settings(self.live, self.holder, name)
         # It may be made more than once.
         self.source.notes += [note for note in notes if note not in self.source.notes]

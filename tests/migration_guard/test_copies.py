@@ -1117,6 +1117,17 @@ def test_settings_of_the_database_are_those_of_the_copy(tidy: Stranger) -> None:
 
 
 @endurance
+def test_database_that_only_reads_has_a_copy_that_can_be_written(tidy: Stranger) -> None:
+    tidy.sql(f"ALTER DATABASE {tidy.env['POSTGRES_DB']} SET default_transaction_read_only = on")
+    tidy.operations("0002_v", ADD_COLUMN)
+
+    report = rehearsed(tidy)
+
+    assert names(report) == ["0002_v"]
+    assert "migrate fails" in " ".join(report["source"]["notes"])
+
+
+@endurance
 def test_command_of_a_role_that_may_not_create_databases(tidy: Stranger) -> None:
     role = f"poor_{os.getpid()}"
     tidy.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'only-for-a-test'")
