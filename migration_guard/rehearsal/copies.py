@@ -200,8 +200,8 @@ class _Copying:
             notes.append(f"The server of the copy does not know the locale of {database}: the copy sorts by bytes.")
             create(self.holder, name, text, SQL("{} {}").format(encoding, LOCALE_BYTES))
         if rows(self.live, ONLY_READS) == [(True,)]:
-            told = "Sessions of {} only read (default_transaction_read_only). The copy can be written; there, migrate fails."
-            notes.append(told.format(database))
+            told = "the copy can be written; there, migrate fails"
+            notes.append(f"Sessions of {database} only read (default_transaction_read_only): {told}.")
         notes += take_settings(self.live, self.holder, name)
         # It may be made more than once.
         self.source.notes += [note for note in notes if note not in self.source.notes]

@@ -42,7 +42,7 @@ WITHOUT_KEY = SQL("""
         (SELECT count(*) FROM (SELECT {columns} FROM {table} EXCEPT ALL SELECT {columns} FROM {kept}) come)
 """)
 VALUES = SQL("SELECT count({column}) FROM {kept}")
-COUNT = SQL("SELECT count(*) FROM {kept}")
+COUNT = SQL("SELECT count(*) FROM {table}")
 # In a float, a sum of hashes would depend on the order of the rows.
 CHECKSUM = SQL(
     "SELECT count(*), coalesce(sum(hashtextextended(ROW({columns})::text, 0)::numeric), 0)::text FROM {table}"
@@ -99,7 +99,7 @@ class KeptRows:
         table, kept = identifier(name), _kept(name)
         before, now = self._columns(kept), self._columns(table)
         if not now:
-            return Returned([RowLoss(name, None, self._number(COUNT.format(kept=kept)))], {}, {})
+            return Returned([RowLoss(name, None, self._number(COUNT.format(table=kept)))], {}, {})
         gone = [
             RowLoss(name, column, self._number(VALUES.format(column=Identifier(column), kept=kept)))
             for column in before.keys() - now.keys()
@@ -147,6 +147,9 @@ class KeptRows:
                 listed = SQL(", ").join(map(Identifier, columns))
                 ((count, sum_),) = rows(self.connection, self._text(CHECKSUM.format(columns=listed, table=table)))
                 yield name, (count, sum_)
+
+    def counts(self, tables: Iterable[str]) -> dict[str, int]:
+        return {name: self._number(COUNT.format(table=identifier(name))) for name in tables}
 
     def _number(self, query: Composable) -> int:
         return int(rows(self.connection, self._text(query))[0][0])

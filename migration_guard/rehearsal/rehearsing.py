@@ -27,6 +27,11 @@ from migration_guard.rehearsal.verdict import conclude, judge
 from migration_guard.review.findings import Severity
 from migration_guard.turns import turn
 
+MADE_UP_LOSSES = (
+    "What is written into a new table or column is lost where a way back drops it. Up to 3 rows with made-up values "
+    "stand for that among the losses, of tables and columns that were empty."
+)
+
 
 def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal:
     """Rehearse what is pending in the default database, on a copy that the server of the alias `holder` holds.
@@ -140,6 +145,8 @@ class Rehearsing:
         self._capture(trial)
         self._over_rows(trial, trial.run)
         result = trial.result
+        if trial.has_made_up_losses and MADE_UP_LOSSES not in self.rehearsal.source.notes:
+            self.rehearsal.source.notes.append(MADE_UP_LOSSES)
         if self._release:
             trial.tell("the release before it")
             self._touched |= trial.touched

@@ -31,6 +31,7 @@ SLEEPING = """
     SELECT pid FROM pg_stat_activity WHERE starts_with(datname, %s) AND state = 'active' AND query LIKE '%%pg_sleep%%'
 """
 WEIRD = '"Weird ""x"" 100%"'
+CREATE_TAG = "migrations.CreateModel('Tag', [('id', models.BigAutoField(primary_key=True))])"
 VOLATILE = "ALTER TABLE shop_item ADD COLUMN w double precision DEFAULT random()"
 
 
@@ -90,6 +91,9 @@ def test_added_column(stocked: Stranger) -> None:
     assert 0 < statement["wal_bytes"] < 100_000
     assert migration["reversible"]
     assert migration["reverse_lossless"]
+    # What the application has written into the new column by then.
+    assert migration["losses"] == [{"table": "shop_item", "column": "v", "rows": 3}]
+    assert "made-up values" in report["source"]["notes"][0]
     assert {probe["outcome"] for probe in migration["previous_release"]} == {"passed"}
     assert migration["stall_ms"].keys() == {"shop_item"}
     assert report["source"]["kind"] == "live"
@@ -240,6 +244,42 @@ def test_way_back_that_loses_values(stocked: Stranger) -> None:
     assert migration["reverse_lossless"] is False
     losses = {(loss["table"], loss["column"], loss["rows"]) for loss in migration["losses"]}
     assert losses == {("shop_item", "name", 30), ("shop_item", None, 1)}
+
+
+@endurance
+def test_what_is_written_into_new_columns_meanwhile_is_lost(stocked: Stranger) -> None:
+    stocked.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not that'; END$$")
+    stocked.sql("CREATE TRIGGER t BEFORE UPDATE OR DELETE ON shop_item FOR EACH ROW EXECUTE FUNCTION refuse()")
+    state = (
+        "migrations.SeparateDatabaseAndState(state_operations=[{}], database_operations=[migrations.RunSQL({}, {})])"
+    )
+    stocked.operations(
+        "0002_tag",
+        CREATE_TAG,
+        "migrations.AddField('Item', 'tag', models.ForeignKey('shop.Tag', models.CASCADE, null=True))",
+        "migrations.AddField('Item', 'size', models.IntegerField(null=True, unique=True))",
+    )
+    stocked.operations("0003_v", ADD_COLUMN, atomic=False)
+    add, drop = "'ALTER TABLE shop_tag ADD w int CHECK (w > 9)'", "'ALTER TABLE shop_tag DROP w'"
+    stocked.operations("0004_w", state.format(ADD_COLUMN.replace("'Item', 'v'", "'Tag', 'w'"), add, drop))
+    make, drop = "'CREATE TABLE shop_box (id bigserial PRIMARY KEY)'", "'DROP TABLE shop_box'"
+    stocked.operations("0005_box", state.format(CREATE_TAG.replace("Tag", "Box"), make, drop))
+    stocked.operations("0006_default", "migrations.AddField('Tag', 'd', models.IntegerField(db_default=1))")
+
+    report = rehearse(stocked)
+
+    assert [
+        {(loss["table"], loss["column"], loss["rows"]) for loss in migration["losses"]}
+        for migration in report["migrations"]
+    ] == [
+        {("shop_tag", None, 3), ("shop_item", "tag_id", 3), ("shop_item", "size", 3)},
+        {("shop_item", "v", 3)},
+        {("shop_tag", "w", 3)},
+        {("shop_box", None, 3)},
+        {("shop_tag", "d", 3)},
+    ]
+    assert all(migration["reverse_lossless"] for migration in report["migrations"])
+    assert all(findings(migration) == set() for migration in report["migrations"])
 
 
 @endurance
