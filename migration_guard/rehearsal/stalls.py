@@ -215,17 +215,22 @@ class Observer:
 
 def jobs_for(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Job]:
     """The largest of these tables, which are named as measuring.py names them."""
-    found = [_job(connection, table) for table in tables]
-    return sorted(found, key=lambda job: (-job.rows, job.name))[:MOST_TABLES]
+    counted = sorted((-_count(connection, table), table) for table in tables)
+    return [_job(connection, table, -count) for count, table in counted[:MOST_TABLES]]
 
 
-def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
+def _count(connection: BaseDatabaseWrapper, name: str) -> int:
     table = identifier(name)
-    quoted = table.as_string(connection.connection)
-    ((count,),) = rows(connection, ROWS, [quoted])
+    ((count,),) = rows(connection, ROWS, [table.as_string(connection.connection)])
     # A table that was never analyzed, or was empty then.
     if count <= 0:
         ((count,),) = rows(connection, COUNT.format(table=table).as_string(connection.connection))
+    return int(count)
+
+
+def _job(connection: BaseDatabaseWrapper, name: str, count: int) -> Job:
+    table = identifier(name)
+    quoted = table.as_string(connection.connection)
     columns = [Identifier(column) for column in primary_key(connection, quoted)]
     wheres: list[Composable] = [SQL("")]
     keys: list[tuple[Any, ...]] = []
@@ -238,7 +243,7 @@ def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
     locks = [LOCK_ROW.format(table=table, where=where) for where in wheres] if keys else [SQL("")]
     writes = [WRITE.format(table=table, lock_row=lock) for lock in locks]
     texts = [[script.as_string(connection.connection) for script in scripts] for scripts in (reads, writes)]
-    return Job(name, int(count), *texts)
+    return Job(name, count, *texts)
 
 
 def _equals(column: Identifier, value: object) -> Composable:
