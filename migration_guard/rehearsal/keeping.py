@@ -1,5 +1,6 @@
 """Rows of tables as they stood before a migration, kept beside them, and what of them the way back does not return."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -16,12 +17,13 @@ SCHEMA = "migration_guard_kept"
 DROP_SCHEMA = SQL("DROP SCHEMA IF EXISTS {schema} CASCADE")
 CREATE_SCHEMA = SQL("CREATE SCHEMA {schema}")
 KEEP = SQL("CREATE UNLOGGED TABLE {kept} AS SELECT * FROM {table}")
-# Types without an equality, or whose equality is not identity, are compared by their text.
+# A materialized view has no rows of its own. Types without an equality, or whose equality is not identity, are compared
+# by their text.
 COLUMNS = """
     SELECT attname, format_type(atttypid, atttypmod),
         typcategory IN ('N', 'D', 'B', 'T') OR typname IN ('text', 'varchar', 'bpchar', 'uuid', 'bytea')
-    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
-    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid JOIN pg_class ON pg_class.oid = attrelid
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND relkind <> 'm'
     ORDER BY attname
 """
 # A row is there where its key is, which is never null.
@@ -58,6 +60,7 @@ CHANGES = f"""
 SEND_NOW = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()"
 TRUNCATE = SQL("TRUNCATE {tables} CASCADE")
 AS_TEXT = SQL("::text")
+QUALIFIED = re.compile(r"""("(?:[^"]|"")+"|[^."]+)\.("(?:[^"]|"")+"|[^."]+)""")
 
 
 class Returned(NamedTuple):
@@ -172,9 +175,14 @@ def changes(connection: BaseDatabaseWrapper) -> dict[str, int]:
 
 def identifier(name: str) -> Composable:
     """The table of that name, as measuring.py tells it."""
-    if name.startswith('"') and name.endswith('"') and "." in name:
-        return Identifier(name[1:-1].replace('""', '"'))
-    return Identifier(*name.split(".", 1))
+    if "." not in name:
+        return Identifier(name)
+    qualified = QUALIFIED.fullmatch(name)
+    return Identifier(*map(_unquoted, qualified.groups() if qualified else [name]))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _kept(name: str) -> Composable:

@@ -20,10 +20,13 @@ from migration_guard.review.syntax import ParserMissing, parse
 from migration_guard.steps import ACTIVE_SQL_TRANSACTION
 
 INVALID_TRANSACTION_TERMINATION = "2D000"
-# As it is; in quotes where it has a dot; behind its schema where it would not be found without.
+# As it is; in quotes where it has a dot; behind its schema where it would not be found without, and then in quotes
+# where one of the two needs some.
 NAME = """
-    CASE WHEN NOT pg_table_is_visible(pg_class.oid) THEN relnamespace::regnamespace || '.' || relname
-    WHEN strpos(relname, '.') = 0 THEN relname ELSE quote_ident(relname) END
+    CASE WHEN pg_table_is_visible(pg_class.oid) THEN '' ELSE relnamespace::regnamespace || '.' END
+    || CASE WHEN strpos(relname, '.') > 0
+        OR (NOT pg_table_is_visible(pg_class.oid) AND strpos(relnamespace::regnamespace || relname, '"') > 0)
+    THEN quote_ident(relname) ELSE relname END
 """
 # No catalog, no TOAST, nothing temporary.
 IS_OF_USERS = "relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'"
@@ -101,6 +104,8 @@ class Recorder:
         self._filenodes: dict[int, int] = {}
         self._transaction: object = None
         self._in_transaction: list[StatementResult] = []
+        # Those of a transaction in which PostgreSQL refused one because it was in a transaction.
+        self._refused: list[StatementResult] = []
         self._is_seen = False
         # By operation and text, without values.
         self._alike: defaultdict[tuple[str, str], list[StatementResult]] = defaultdict(list)
@@ -148,6 +153,7 @@ class Recorder:
             return execute(sql, params, many, context)
         operation = operation or self._deferred.get(str(sql), "")
         self._begin_transaction()
+        self._forget_refused()
         returned = None
         for piece in self._pieces(sql, params):
             run = partial(execute, piece, params, many, context)
@@ -190,6 +196,8 @@ class Recorder:
                 returned = self._alone(result, run) if is_alone else run()
         except BaseException as error:
             result.error = _told(error)
+            if not is_alone and sqlstate_of(error) == ACTIVE_SQL_TRANSACTION:
+                self._refused = [*self._in_transaction]
             raise
         finally:
             ended = time.monotonic()
@@ -253,6 +261,13 @@ class Recorder:
             self._transaction = transaction
             if transaction is not None:
                 self.connection.on_commit(self._release, robust=True)
+
+    def _forget_refused(self) -> None:
+        """They are sent again, outside of a transaction, which the executor of a non-atomic migration tries second."""
+        if self._refused and not self.connection.in_atomic_block:
+            for listed in (self.statements, *self._alike.values()):
+                listed[:] = [each for each in listed if not any(each is refused for refused in self._refused)]
+            self._refused = []
 
     def _release(self) -> None:
         """What was locked in the transaction is free at its end."""

@@ -25,6 +25,7 @@ MOST_TABLES = 8
 BASELINE_SECONDS = 0.15
 SAMPLE_EVERY_SECONDS = 0.01
 ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+IS_VIEW = "SELECT relkind = 'm' FROM pg_class WHERE oid = %s::regclass"
 COUNT = SQL("SELECT count(*) FROM {table}")
 SOME_KEYS = SQL("""
     (SELECT {key} FROM {table} ORDER BY {key} LIMIT 10) UNION (SELECT {key} FROM {table} ORDER BY {descending} LIMIT 10)
@@ -241,7 +242,9 @@ def _job(connection: BaseDatabaseWrapper, name: str, count: int) -> Job:
         wheres = [SQL("WHERE ") + SQL(" AND ").join(map(_equals, columns, key)) for key in keys] or wheres
     reads = [READ.format(table=table, where=where) for where in wheres]
     locks = [LOCK_ROW.format(table=table, where=where) for where in wheres] if keys else [SQL("")]
-    writes = [WRITE.format(table=table, lock_row=lock) for lock in locks]
+    # Nobody writes to a materialized view.
+    ((is_view,),) = rows(connection, IS_VIEW, [quoted])
+    writes = [] if is_view else [WRITE.format(table=table, lock_row=lock) for lock in locks]
     texts = [[script.as_string(connection.connection) for script in scripts] for scripts in (reads, writes)]
     return Job(name, count, *texts)
 

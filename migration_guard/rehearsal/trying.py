@@ -349,7 +349,7 @@ class Trial:
         return dict(rows(self.connection, SIZES, [[*tables], quoted]))
 
     def _note_sizes(self, before: dict[str, int | None]) -> None:
-        after = self._sizes(self.touched | self._new_names)
+        after = self._sizes(self.touched | self._new_names | self.new_tables)
         self.result.sizes = [Size(table, before.get(table), size) for table, size in after.items()]
 
     def _note_schema(self) -> None:

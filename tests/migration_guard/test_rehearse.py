@@ -460,6 +460,32 @@ def test_partitioned_table_and_one_whose_name_needs_quotes(stocked: Stranger) ->
 
 
 @endurance
+def test_views_that_hold_rows_and_tables_of_other_schemas(stocked: Stranger) -> None:
+    stocked.sql("CREATE MATERIALIZED VIEW sums AS SELECT count(*) FROM shop_item")
+    stocked.sql('CREATE SCHEMA "Old shop"')
+    stocked.sql('CREATE TABLE "Old shop"."a.dot" AS SELECT 1 AS id')
+    stocked.operations(
+        "0002_odd",
+        "migrations.RunSQL('DELETE FROM shop_item WHERE id = 1', \"INSERT INTO shop_item VALUES (1, 'item 1')\")",
+        "migrations.RunSQL('REFRESH MATERIALIZED VIEW sums', '')",
+        """migrations.RunSQL('ALTER TABLE "Old shop"."a.dot" ADD v int', 'ALTER TABLE "Old shop"."a.dot" DROP v')""",
+    )
+    stocked.operations("0003_vacuum", "migrations.RunSQL('VACUUM shop_item', '')", atomic=False)
+
+    report = rehearse(stocked)
+
+    first, second = report["migrations"]
+    assert findings(first) == findings(second) == set()
+    assert first["stall_ms"].keys() == {"shop_item", "sums", '"Old shop"."a.dot"'}
+    assert first["losses"] == []
+    assert all(size["before"] is not None for size in first["sizes"])
+    # Not the attempt within a transaction that comes first.
+    assert [statement["sql"] for statement in second["statements"]] == ["VACUUM shop_item"]
+    text = stocked.manage("rehearse").stdout
+    assert "block nobody" not in text
+
+
+@endurance
 def test_renamed_table(stocked: Stranger) -> None:
     stocked.operations("0002_thing", "migrations.RenameModel('Item', 'Thing')")
     stocked.operations("0003_v", ADD_COLUMN.replace("'Item'", "'Thing'"))
