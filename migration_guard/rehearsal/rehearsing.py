@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
+from django.core.management.base import CommandError
 from django.core.management.sql import emit_pre_migrate_signal
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from migration_guard.applied import Say
@@ -38,6 +40,7 @@ def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal
 
     `say` is told once what this waits for, `progress` often how far it is. Raises CouldNotCopy.
     """
+    _require_one_end()
     with own_session(DEFAULT_DB_ALIAS) as live, own_session(holder) as server:
         for connection in (live, server):
             require_postgresql(connection)
@@ -48,6 +51,18 @@ def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal
             redirect_stdout(io.StringIO()),
         ):
             return Rehearsing(copy.connection, copy.source, Seeds(live), say=say, progress=progress).run()
+
+
+def _require_one_end() -> None:
+    """Raise CommandError where `migrate` does, so that it would apply nothing of what is rehearsed."""
+    conflicts = MigrationLoader(None).detect_conflicts()
+    if conflicts:
+        named = "; ".join(f"{app}: {', '.join(sorted(names))}" for app, names in sorted(conflicts.items()))
+        raise CommandError(
+            f"There are migrations that nothing comes after, more than one in an app ({named}): migrate applies none. "
+            "Let one depend on the other, or join them: makemigrations --merge. Nothing was done.",
+            returncode=2,
+        )
 
 
 def _require_answer(connection: BaseDatabaseWrapper) -> None:

@@ -203,6 +203,28 @@ def test_nothing_pending(stocked: Stranger) -> None:
     assert report["migrations"] == []
 
 
+def test_two_ends_are_refused_as_migrate_refuses_them(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    stocked.operations("0003_other", ADD_COLUMN.replace("'v'", "'w'"), after="0001_initial")
+
+    command = stocked.manage("rehearse")
+
+    assert command.returncode == 2
+    assert "more than one in an app (shop: 0002_v, 0003_other)" in command.stdout
+
+
+def test_receipt_that_cannot_be_written_is_told_below_the_report(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    stocked.write("shop/migrations/receipts", "")
+
+    command = stocked.manage("rehearse")
+
+    assert command.returncode == 2
+    assert "PASSED" in command.stdout
+    assert "a receipt cannot be written" in command.stdout
+    assert "Traceback" not in command.stdout
+
+
 def test_plan_that_fails_in_the_middle(stocked: Stranger) -> None:
     stocked.operations("0002_v", ADD_COLUMN)
     stocked.operations("0003_twice", "migrations.RunSQL('SELECT 1; ALTER TABLE shop_item ADD COLUMN v int')")
