@@ -26,7 +26,7 @@ from migration_guard.connections import execute, rows
 from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of, take_settings
 from migration_guard.programs import WITHOUT, Program, ProgramFailed, Restore, client_program, pipe
 from migration_guard.rehearsal.disk import CouldNotCopy, require_space
-from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME
 from migration_guard.rehearsal.results import Source, TableRows
 from migration_guard.rehearsal.sampling import Sample
 from migration_guard.rehearsal.watching import InTheWay, Unwatched, not_in_the_way

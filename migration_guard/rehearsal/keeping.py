@@ -1,6 +1,5 @@
 """Rows of tables as they stood before a migration, kept beside them, and what of them the way back does not return."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from migration_guard.catalog.keys import primary_key
 from migration_guard.catalog.queries import LEFT_OUT
 from migration_guard.connections import execute, rows
-from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME, identifier
 from migration_guard.rehearsal.results import RowLoss
 
 SCHEMA = "migration_guard_kept"
@@ -43,7 +42,7 @@ WITHOUT_KEY = SQL("""
     SELECT (SELECT count(*) FROM (SELECT {columns} FROM {kept} EXCEPT ALL SELECT {columns} FROM {table}) gone),
         (SELECT count(*) FROM (SELECT {columns} FROM {table} EXCEPT ALL SELECT {columns} FROM {kept}) come)
 """)
-VALUES = SQL("SELECT count({column}) FROM {kept}")
+VALUES = SQL("SELECT count({column}) FROM {table}")
 COUNT = SQL("SELECT count(*) FROM {table}")
 # In a float, a sum of hashes would depend on the order of the rows.
 CHECKSUM = SQL(
@@ -60,7 +59,6 @@ CHANGES = f"""
 SEND_NOW = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()"
 TRUNCATE = SQL("TRUNCATE {tables} CASCADE")
 AS_TEXT = SQL("::text")
-QUALIFIED = re.compile(r"""("(?:[^"]|"")+"|[^."]+)\.("(?:[^"]|"")+"|[^."]+)""")
 
 
 class Returned(NamedTuple):
@@ -72,7 +70,7 @@ class Returned(NamedTuple):
 
 
 class KeptRows:
-    """Tables are named as measuring.py names them; those that are not there are left out."""
+    """Tables are named as relations.py names them; those that are not there are left out."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -104,7 +102,7 @@ class KeptRows:
         if not now:
             return Returned([RowLoss(name, None, self._number(COUNT.format(table=kept)))], {}, {})
         gone = [
-            RowLoss(name, column, self._number(VALUES.format(column=Identifier(column), kept=kept)))
+            RowLoss(name, column, self._number(VALUES.format(column=Identifier(column), table=kept)))
             for column in before.keys() - now.keys()
         ]
         common = {column: now[column] == before[column] and now[column][1] for column in before if column in now}
@@ -154,6 +152,9 @@ class KeptRows:
     def counts(self, tables: Iterable[str]) -> dict[str, int]:
         return {name: self._number(COUNT.format(table=identifier(name))) for name in tables}
 
+    def values(self, table: str, column: str) -> int:
+        return self._number(VALUES.format(column=Identifier(column), table=identifier(table)))
+
     def _number(self, query: Composable) -> int:
         return int(rows(self.connection, self._text(query))[0][0])
 
@@ -171,18 +172,6 @@ def changes(connection: BaseDatabaseWrapper) -> dict[str, int]:
     """How many rows of each table have been written since it is there, by what has ended."""
     rows(connection, SEND_NOW)
     return dict(rows(connection, CHANGES))
-
-
-def identifier(name: str) -> Composable:
-    """The table of that name, as measuring.py tells it."""
-    if "." not in name:
-        return Identifier(name)
-    qualified = QUALIFIED.fullmatch(name)
-    return Identifier(*map(_unquoted, qualified.groups() if qualified else [name]))
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _kept(name: str) -> Composable:

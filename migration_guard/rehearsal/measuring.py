@@ -7,34 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.operations.base import Operation
+from psycopg.pq import TransactionStatus
 
 from migration_guard.executor import run_deferred
 from migration_guard.patience import sqlstate_of
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME, RELATIONS, TABLE_KINDS, Relation, relations
 from migration_guard.rehearsal.results import Lock, StatementResult
 from migration_guard.review.syntax import ParserMissing, parse
 from migration_guard.steps import ACTIVE_SQL_TRANSACTION
 
 INVALID_TRANSACTION_TERMINATION = "2D000"
-# As it is; in quotes where it has a dot; behind its schema where it would not be found without, and then in quotes
-# where one of the two needs some.
-NAME = """
-    CASE WHEN pg_table_is_visible(pg_class.oid) THEN '' ELSE relnamespace::regnamespace || '.' END
-    || CASE WHEN strpos(relname, '.') > 0
-        OR (NOT pg_table_is_visible(pg_class.oid) AND strpos(relnamespace::regnamespace || relname, '"') > 0)
-    THEN quote_ident(relname) ELSE relname END
-"""
-# No catalog, no TOAST, nothing temporary.
-IS_OF_USERS = "relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'"
-RELATIONS = f"""
-    SELECT pg_class.oid, {NAME}, relkind::text, relfilenode, coalesce(indrelid, pg_class.oid)
-    FROM pg_class LEFT JOIN pg_index ON indexrelid = pg_class.oid
-    WHERE relkind IN ('r', 'p', 'm', 'i', 'I') AND {IS_OF_USERS}
-"""  # noqa: S608  # constants
 # What was dropped has a lock and no row in the catalog.
 LOCKED = f"""
     SELECT DISTINCT relation, mode, {NAME}, relkind::text, relfilenode
@@ -48,7 +35,6 @@ WAL_POSITION = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 TIMEOUTS = ("SET LOCAL lock_timeout", "SET lock_timeout")
 SAVEPOINTS = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 TOLD_BY_THEMSELVES = 20
-TABLE_KINDS = {"r", "p", "m"}
 # From the weakest to the strongest.
 MODES = (
     "ACCESS SHARE",
@@ -68,16 +54,14 @@ DOCUMENTED = {
     ("REFRESH",): "EXCLUSIVE",
     ("CLUSTER",): "ACCESS EXCLUSIVE",
 }
+ENDS_TRANSACTION = (
+    "It ends the transaction of its migration, with COMMIT or ROLLBACK: what comes before it stays where the rest "
+    "fails, and is not recorded. Leave it out, or give the migration atomic = False."
+)
 
 
-class Relation(NamedTuple):
-    """A table or an index; `filenode` names the file that holds it, and another one means that it was written anew."""
-
-    name: str
-    kind: str
-    filenode: int
-    # Of an index, that of its table.
-    table_oid: int
+class EndsTransaction(Exception):
+    """SQL of an atomic migration has ended the transaction that holds the migration together."""
 
 
 class Recorder:
@@ -172,7 +156,7 @@ class Recorder:
         began = time.monotonic()
         try:
             with self._own():
-                return run()
+                return self._within(run)
         except BaseException as error:
             result.error = _told(error)
             raise
@@ -193,7 +177,7 @@ class Recorder:
         began = time.monotonic()
         try:
             with self._own():
-                returned = self._alone(result, run) if is_alone else run()
+                returned = self._alone(result, run) if is_alone else self._within(run)
         except BaseException as error:
             result.error = _told(error)
             if not is_alone and sqlstate_of(error) == ACTIVE_SQL_TRANSACTION:
@@ -207,6 +191,14 @@ class Recorder:
             self._read_locks(result)
         after = self._ask(WAL_POSITION)
         result.wal_bytes = int(after[0][0] - wal[0][0]) if wal and after else None
+        return returned
+
+    def _within(self, run: Callable[[], Any]) -> Any:
+        """In Django's transaction; the next statement would begin another one, unseen."""
+        returned = run()
+        is_over = self.connection.connection.info.transaction_status == TransactionStatus.IDLE
+        if is_over and self.connection.in_atomic_block:
+            raise EndsTransaction(ENDS_TRANSACTION)
         return returned
 
     def _alone(self, result: StatementResult, run: Callable[[], Any]) -> Any:
@@ -349,13 +341,6 @@ def _noting(backend: Any, note: Callable[[Any], None]) -> Any:
             return editor
 
     return NotingEditor
-
-
-def relations(connection: BaseDatabaseWrapper) -> dict[int, Relation]:
-    """The tables and indexes of the database, by oid."""
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.execute(RELATIONS)
-        return {oid: Relation(*rest) for oid, *rest in cursor.fetchall()}
 
 
 @lru_cache

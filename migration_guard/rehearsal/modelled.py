@@ -1,4 +1,4 @@
-"""Models of a state, and what measuring.py calls their tables."""
+"""Models of a state, and what relations.py calls their tables."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from migration_guard.connections import rows
-from migration_guard.rehearsal.measuring import NAME
+from migration_guard.rehearsal.relations import NAME
 
 TABLES = f"""
     SELECT number, pg_class.oid::bigint, {NAME} FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, number)

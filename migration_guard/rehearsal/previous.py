@@ -96,7 +96,7 @@ class PreviousRelease:
                 }
 
     def probe(self, tables: Collection[str] | None = None) -> list[Probe]:
-        """How the models of these tables do now, or all; by the names that measuring.py had for them at the capture."""
+        """How the models of these tables do now, or all; by the names that relations.py had for them at the capture."""
         if self._not_rendered:
             return [Probe("every model", "select", Outcome.NOT_PROBED, self._not_rendered)]
         asked = [each for each in self._models if tables is None or not self._tables[each.model].isdisjoint(tables)]

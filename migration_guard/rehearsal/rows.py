@@ -51,7 +51,7 @@ def fill(
 ) -> dict[str, str]:
     """Insert rows into the empty tables of the state's models; gives the tables that stay empty, each with the reason.
 
-    `tables`: only these, as measuring.py names them. All is committed at once; the same state gives the same rows.
+    `tables`: only these, as relations.py names them. All is committed at once; the same state gives the same rows.
     """
     reasons: dict[str, str] = {}
     try:

@@ -17,8 +17,8 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_guard.catalog.keys import primary_key
 from migration_guard.connections import another_session, conninfo_of, rows
 from migration_guard.rehearsal import prober
-from migration_guard.rehearsal.keeping import identifier
-from migration_guard.rehearsal.measuring import IS_OF_USERS, MODE_OF, NAME
+from migration_guard.rehearsal.measuring import MODE_OF
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME, identifier
 from migration_guard.rehearsal.results import Lock, Stall, Wait
 
 MOST_TABLES = 8
@@ -215,7 +215,7 @@ class Observer:
 
 
 def jobs_for(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Job]:
-    """The largest of these tables, which are named as measuring.py names them."""
+    """The largest of these tables, which are named as relations.py names them."""
     counted = sorted((-_count(connection, table), table) for table in tables)
     return [_job(connection, table, -count) for count, table in counted[:MOST_TABLES]]
 

@@ -17,11 +17,12 @@ from migration_guard.executor import GuardedExecutor, key_of, run_deferred
 from migration_guard.losses import Losses
 from migration_guard.patience import Patience
 from migration_guard.receipts import fingerprint_of
-from migration_guard.rehearsal.keeping import KeptRows, changes, empty, identifier
+from migration_guard.rehearsal.keeping import KeptRows, changes, empty
 from migration_guard.rehearsal.meanwhile import written_meanwhile
-from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
+from migration_guard.rehearsal.measuring import Recorder
 from migration_guard.rehearsal.modelled import tables_of
 from migration_guard.rehearsal.predicting import predicted_tables
+from migration_guard.rehearsal.relations import TABLE_KINDS, identifier, relations
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
 from migration_guard.rehearsal.rows import fill
 from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs_for
@@ -273,6 +274,11 @@ class Trial:
         self.result.losses = [loss for loss in counted if loss.rows != 0]
         known = {loss[:2] for loss in self.result.losses}
         self._meanwhile = {column: loss for column, loss in self._meanwhile.items() if loss[:2] not in known}
+        # The migration itself may have filled what no operation told of.
+        told = {loss[:2] for loss in counted}
+        for column, loss in self._meanwhile.items():
+            if loss[:2] not in told and (number := self.stage.kept.values(loss.table, column.name)):
+                self._meanwhile[column] = loss._replace(rows=number)
 
     def _note_lost_meanwhile(self, after: Look) -> None:
         """Only of columns that are not there any more."""

@@ -203,6 +203,16 @@ def test_nothing_pending(stocked: Stranger) -> None:
     assert report["migrations"] == []
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_sql_that_ends_the_transaction_of_its_migration_is_told(stocked: Stranger, end: str) -> None:
+    stocked.operations("0002_v", f"migrations.RunSQL('ALTER TABLE shop_item ADD v int; {end}; SELECT 1', '')")
+
+    migration = only(rehearse(stocked, code=1))
+
+    assert "It ends the transaction of its migration" in migration["findings"][0]["message"]
+    assert [bool(statement["error"]) for statement in migration["statements"]] == [False, True]
+
+
 def test_two_ends_are_refused_as_migrate_refuses_them(stocked: Stranger) -> None:
     stocked.operations("0002_v", ADD_COLUMN)
     stocked.operations("0003_other", ADD_COLUMN.replace("'v'", "'w'"), after="0001_initial")
@@ -284,9 +294,11 @@ def test_what_is_written_into_new_columns_meanwhile_is_lost(stocked: Stranger) -
     stocked.operations("0003_v", ADD_COLUMN, atomic=False)
     add, drop = "'ALTER TABLE shop_tag ADD w int CHECK (w > 9)'", "'ALTER TABLE shop_tag DROP w'"
     stocked.operations("0004_w", state.format(ADD_COLUMN.replace("'Item', 'v'", "'Tag', 'w'"), add, drop))
+    add, drop = "'ALTER TABLE shop_item ADD f int DEFAULT 1'", "'ALTER TABLE shop_item DROP f'"
+    stocked.operations("0005_f", state.format(ADD_COLUMN.replace("'v'", "'f'"), add, drop))
     make, drop = "'CREATE TABLE shop_box (id bigserial PRIMARY KEY)'", "'DROP TABLE shop_box'"
-    stocked.operations("0005_box", state.format(CREATE_TAG.replace("Tag", "Box"), make, drop))
-    stocked.operations("0006_default", "migrations.AddField('Tag', 'd', models.IntegerField(db_default=1))")
+    stocked.operations("0006_box", state.format(CREATE_TAG.replace("Tag", "Box"), make, drop))
+    stocked.operations("0007_default", "migrations.AddField('Tag', 'd', models.IntegerField(db_default=1))")
 
     report = rehearse(stocked)
 
@@ -297,6 +309,7 @@ def test_what_is_written_into_new_columns_meanwhile_is_lost(stocked: Stranger) -
         {("shop_tag", None, 3), ("shop_item", "tag_id", 3), ("shop_item", "size", 3)},
         {("shop_item", "v", 3)},
         {("shop_tag", "w", 3)},
+        {("shop_item", "f", 20_000)},
         {("shop_box", None, 3)},
         {("shop_tag", "d", 3)},
     ]
