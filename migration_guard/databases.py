@@ -40,7 +40,9 @@ SETTINGS = """
 """
 SET = SQL("ALTER DATABASE {name} SET {setting} TO {value}")
 # What suits requests of the web, and stands in the way of work on databases.
-USUAL = "SELECT current_setting('statement_timeout'), current_setting('default_transaction_read_only')"
+USUAL = """
+    SELECT pg_is_in_recovery(), current_setting('statement_timeout'), current_setting('default_transaction_read_only')
+"""
 SET_USUAL = "SELECT set_config('statement_timeout', %s, false), set_config('default_transaction_read_only', %s, false)"
 COMMENT = SQL("COMMENT ON DATABASE {name} IS {text}")
 DROP_BUSY = SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -56,6 +58,17 @@ class MayNotCreate(CommandError):
             f"The role {user} may not create databases, and this needs one of its own beside the live one. Nothing was "
             f"changed. A superuser can allow it: ALTER ROLE {Identifier(user).as_string(None)} CREATEDB. Or name with "
             "--database an alias whose role may.",
+            returncode=2,
+        )
+
+
+class OnStandby(CommandError):
+    """The server replays another one's log, and nothing else can be written on it."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"The server of the alias {alias} is a standby: no database can be made there, and this needs one. Nothing "
+            "was changed. Name with --database an alias of another server, as of its primary.",
             returncode=2,
         )
 
@@ -112,8 +125,10 @@ def drop(server: BaseDatabaseWrapper, name: str) -> None:
 
 @contextmanager
 def unhindered(server: BaseDatabaseWrapper) -> Iterator[None]:
-    """To drop a database waits for a checkpoint, and a session that may only read may make none beside its own."""
-    ((limit, read_only),) = rows(server, USUAL)
+    """To drop a database waits for a checkpoint, and a session that only reads may make none. Raises OnStandby."""
+    ((is_standby, limit, read_only),) = rows(server, USUAL)
+    if is_standby:
+        raise OnStandby(server.alias)
     rows(server, SET_USUAL, ["0", "off"])
     try:
         yield

@@ -832,6 +832,20 @@ def test_copy_on_another_server(tidy: Stranger) -> None:
 
 
 @endurance
+def test_standby_holds_no_copy(tidy: Stranger) -> None:
+    with another_server(["fsync=off"]) as server:
+        server.stop()
+        (server.data / "standby.signal").touch()
+        server.start()
+        tidy.configure(ELSEWHERE.format(address=server.address))
+
+        said = refused_with(tidy, "--database", "elsewhere")
+
+    assert "The server of the alias elsewhere is a standby" in said
+    assert "--database an alias of another server" in said
+
+
+@endurance
 def test_server_that_is_older_than_the_programs(tidy: Stranger, tmp_path: Path) -> None:
     with another_server(["fsync=off"], installed=POSTGRESQL_16) as server:
         tidy.configure(ELSEWHERE.format(address=server.address))
