@@ -1,7 +1,7 @@
 """What the application may have written into new columns before a way back drops them: values are made up for it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from migration_guard.connections import execute
 from migration_guard.rehearsal.attempts import SET_TIMEOUT
-from migration_guard.rehearsal.modelled import Table, has_table, tables_of
+from migration_guard.rehearsal.modelled import models_there
 from migration_guard.rehearsal.results import RowLoss
 from migration_guard.rehearsal.rows import PER_TABLE, TableFiller, fill
 from migration_guard.restoring.looking import Column, Look
@@ -32,7 +32,7 @@ def written_meanwhile(
         execute(connection, SET_TIMEOUT)
         # A new column may refer to a new table.
         fill(connection, state, tables=new_tables)
-        for model, table in _models(connection, state):
+        for model, table in models_there(connection, state):
             own = {field.column for field in model._meta.local_concrete_fields}
             columns = {name: column for name, column in new.get(table.oid, {}).items() if name in own}
             numbers = _write(connection, model, columns) if columns else {}
@@ -50,12 +50,6 @@ def _new_columns(before: Look, now: Look) -> dict[int, dict[str, Column]]:
         if column.table in before.tables and (column.table, column.name) not in names:
             new[column.table][column.name] = column
     return new
-
-
-def _models(connection: BaseDatabaseWrapper, state: ProjectState) -> Iterator[tuple[type[Model], Table]]:
-    models = [model for model in state.apps.get_models(include_auto_created=True) if has_table(model)]
-    there = tables_of(connection, (model._meta.db_table for model in models))
-    yield from ((model, there[model._meta.db_table]) for model in models if model._meta.db_table in there)
 
 
 def _write(connection: BaseDatabaseWrapper, model: type[Model], columns: Collection[str]) -> Any:

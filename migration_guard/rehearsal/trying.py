@@ -20,7 +20,7 @@ from migration_guard.receipts import fingerprint_of
 from migration_guard.rehearsal.keeping import KeptRows, changes, empty
 from migration_guard.rehearsal.meanwhile import written_meanwhile
 from migration_guard.rehearsal.measuring import Recorder
-from migration_guard.rehearsal.modelled import tables_of
+from migration_guard.rehearsal.modelled import models_there, tables_of
 from migration_guard.rehearsal.predicting import predicted_tables
 from migration_guard.rehearsal.relations import TABLE_KINDS, identifier, relations
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
@@ -268,8 +268,10 @@ class Trial:
         there = tables_of(self.connection, {loss.table for loss in losses})
         names = {name: table.name for name, table in there.items()}
         counted = [RowLoss(names.get(loss.table, loss.table), loss.column, loss.rows) for loss in losses]
-        # What plain SQL has made, and no operation tells.
+        # What plain SQL has made for a model, and no operation tells.
         untold = self._written - {loss.table for loss in counted if loss.column is None}
+        if untold:
+            untold &= {table.name for _, table in models_there(self.connection, self.after)}
         counted += [RowLoss(table, None, number) for table, number in self.stage.kept.counts(sorted(untold)).items()]
         self.result.losses = [loss for loss in counted if loss.rows != 0]
         known = {loss[:2] for loss in self.result.losses}
