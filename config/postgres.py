@@ -65,14 +65,23 @@ class EmbeddedServer:
     """One cluster in `home`: `data/`, `server.log`, and for root a copy of the programs.
 
     PostgreSQL refuses to run as root, who therefore runs it as `nobody`, from a copy that this user can reach.
-    `link` is where a person looks for it.
+    `link` is where a person looks for it; `installed` is the part of the wheel whose programs it runs.
     """
 
-    def __init__(self, home: Path, address: Address, *, options: Sequence[str] = (), link: Path | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        address: Address,
+        *,
+        options: Sequence[str] = (),
+        link: Path | None = None,
+        installed: Path = SERVER,
+    ) -> None:
         self.home = home
         self.address = address
         self.options = options
         self.link = link or home
+        self.installed = installed
         self.data = home / "data"
         self.log = home / "server.log"
         self.user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
@@ -135,7 +144,7 @@ class EmbeddedServer:
     @property
     def programs(self) -> Path:
         """The folder of `postgres`, `pg_ctl` and `initdb` that this server runs from."""
-        return (self._copy_of_the_wheel if self.user else installed_wheel()) / SERVER / "bin"
+        return (self._copy_of_the_wheel if self.user else installed_wheel()) / self.installed / "bin"
 
     @property
     def _copy_of_the_wheel(self) -> Path:
@@ -158,7 +167,7 @@ class EmbeddedServer:
         shutil.chown(self.home, self.user)
         if self.home.is_relative_to(ROOT_HOME):
             ROOT_HOME.chmod(0o755)
-        for part in (SERVER, LIBRARIES):
+        for part in (self.installed, LIBRARIES):
             _copy_once(installed_wheel() / part, self._copy_of_the_wheel / part)
 
     def _initialise(self) -> None:

@@ -16,6 +16,7 @@ from migration_guard.applied import Say
 from migration_guard.connections import execute, rows
 
 PREFIX = "migration_guard_"
+AT_WORK = "-c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=off -c default_transaction_read_only=off"
 RETRY_EVERY_SECONDS = 0.2
 # Newest first; `is_own` is whether this role may drop it.
 DATABASES = "SELECT datname, pg_has_role(datdba, 'USAGE') AS is_own FROM pg_database ORDER BY oid DESC"
@@ -38,8 +39,11 @@ SETTINGS = """
         !~ '(_timeout|_libraries|^search_path|^temp_tablespaces|^default_transaction_read_only)$'
 """
 SET = SQL("ALTER DATABASE {name} SET {setting} TO {value}")
-LIMIT = "SELECT current_setting('statement_timeout')"
-SET_LIMIT = "SELECT set_config('statement_timeout', %s, false)"
+# What suits requests of the web, and stands in the way of work on databases.
+USUAL = """
+    SELECT pg_is_in_recovery(), current_setting('statement_timeout'), current_setting('default_transaction_read_only')
+"""
+SET_USUAL = "SELECT set_config('statement_timeout', %s, false), set_config('default_transaction_read_only', %s, false)"
 COMMENT = SQL("COMMENT ON DATABASE {name} IS {text}")
 DROP_BUSY = SQL("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 # It goes with every encoding, and no schema depends on it.
@@ -54,6 +58,17 @@ class MayNotCreate(CommandError):
             f"The role {user} may not create databases, and this needs one of its own beside the live one. Nothing was "
             f"changed. A superuser can allow it: ALTER ROLE {Identifier(user).as_string(None)} CREATEDB. Or name with "
             "--database an alias whose role may.",
+            returncode=2,
+        )
+
+
+class OnStandby(CommandError):
+    """The server replays another one's log, and nothing else can be written on it."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"The server of the alias {alias} is a standby: no database can be made there, and this needs one. Nothing "
+            "was changed. Name with --database an alias of another server, as of its primary.",
             returncode=2,
         )
 
@@ -91,33 +106,35 @@ def _take(server: BaseDatabaseWrapper, key: int, *, is_of_server: bool) -> bool:
 def create(server: BaseDatabaseWrapper, name: str, text: str, locale: Composable = LOCALE_C) -> None:
     """Make an empty database; `text` says to who finds it what it is. Raises MayNotCreate."""
     try:
-        with _unhurried(server):
+        with unhindered(server):
             execute(server, CREATE.format(name=Identifier(name), locale=locale))
+            execute(server, COMMENT.format(name=Identifier(name), text=Literal(text)))
     except DatabaseError as error:
         if not isinstance(error.__cause__, errors.InsufficientPrivilege):
             raise
         raise MayNotCreate(rows(server, WHO)[0][0]) from error
-    execute(server, COMMENT.format(name=Identifier(name), text=Literal(text)))
 
 
 def drop(server: BaseDatabaseWrapper, name: str) -> None:
     """With those that are connected: the server process of a killed run may still be at work."""
     if not server.is_usable():
         server.close()
-    with _unhurried(server):
+    with unhindered(server):
         execute(server, DROP_BUSY.format(name=Identifier(name)))
 
 
 @contextmanager
-def _unhurried(server: BaseDatabaseWrapper) -> Iterator[None]:
-    """A limit that suits requests of the web does not suit a database: to drop one waits for a checkpoint."""
-    ((usual,),) = rows(server, LIMIT)
-    rows(server, SET_LIMIT, ["0"])
+def unhindered(server: BaseDatabaseWrapper) -> Iterator[None]:
+    """To drop a database waits for a checkpoint, and a session that only reads may make none. Raises OnStandby."""
+    ((is_standby, limit, read_only),) = rows(server, USUAL)
+    if is_standby:
+        raise OnStandby(server.alias)
+    rows(server, SET_USUAL, ["0", "off"])
     try:
         yield
     finally:
         if server.is_usable():
-            rows(server, SET_LIMIT, [usual])
+            rows(server, SET_USUAL, [limit, read_only])
 
 
 def take_settings(live: BaseDatabaseWrapper, server: BaseDatabaseWrapper, name: str) -> list[str]:
@@ -126,7 +143,8 @@ def take_settings(live: BaseDatabaseWrapper, server: BaseDatabaseWrapper, name: 
     for setting, value in rows(live, SETTINGS):
         words = Identifier(*setting.split("."))
         try:
-            execute(server, SET.format(name=Identifier(name), setting=words, value=Literal(value)))
+            with unhindered(server):
+                execute(server, SET.format(name=Identifier(name), setting=words, value=Literal(value)))
         except DatabaseError as error:
             notes.append(f"The copy is without the database's setting {setting}: {error}")
     return notes
@@ -141,8 +159,8 @@ def connection_to(
     options = connection.settings_dict["OPTIONS"]
     options.pop("pool", None)
     escaped = search_path.replace("\\", "\\\\").replace(" ", "\\ ")
-    given = f"-c search_path={escaped} -c statement_timeout=0 -c lock_timeout=0 -c synchronous_commit=off"
-    options["options"] = f"{options.get('options', '')} {given}".strip()
+    given = f"{options.get('options', '')} -c search_path={escaped} {AT_WORK}"
+    options["options"] = given.strip()
     options["application_name"] = f"migration_guard {purpose}"
     return connection
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,12 @@ DEBIAN = "/usr/lib/postgresql"
 BOTH = ("pg_dump", "pg_restore")
 PIECE_BYTES = 1 << 20
 LONGEST_ERROR = 2000
+LOOK_EVERY_SECONDS = 0.2
+# What pg_restore begins with since 17, and how it tells that a server before 17 does not know it.
+SETTING_SINCE = 17
+ERROR = "pg_restore: error:"
+UNKNOWN_SETTING = re.compile(rf"{ERROR} .*\btransaction_timeout\b.*\nCommand was: SET transaction_timeout = 0;\n")
+ONE_ERROR = "errors ignored on restore: 1"
 # What belongs to the server or to its users, and not to what migrations change.
 WITHOUT = (
     "--no-owner",
@@ -91,7 +98,8 @@ class Program:
         options: str = "",
         stdin: int | None = subprocess.DEVNULL,
     ) -> None:
-        environment = dict(os.environ)
+        # What it says is read, in the language that this module knows.
+        environment = os.environ | {"LC_ALL": "C"}
         arguments = [*command]
         if connection:
             told = conninfo_to_dict(conninfo_of(connection, purpose))
@@ -113,9 +121,12 @@ class Program:
             raise ProgramFailed(f"{self.name}: {self.said()}")
 
     def said(self) -> str:
-        self._errors.seek(0)
-        text = self._errors.read().decode(errors="replace").strip()
-        return text[:LONGEST_ERROR] or f"it ended with code {self.process.returncode}"
+        return self.written().strip()[:LONGEST_ERROR] or f"it ended with code {self.process.returncode}"
+
+    def written(self) -> str:
+        """On stderr, until now; the program, which may be at work, goes on where it was in the file."""
+        file = self._errors.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -128,7 +139,46 @@ class Program:
                     stream.close()
 
 
-def pipe(source: IO[bytes], restore: Program, progress: Callable[[int], None]) -> None:
+class Restore(Program):
+    """pg_restore at work on a database, which its first error ends.
+
+    Where it is of 17 or later and the server is not, the setting that the server does not know is passed over: that is
+    the one error which it may have met at its end, and another one ends it as soon as it is told.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        connection: BaseDatabaseWrapper,
+        *arguments: str,
+        purpose: str,
+        stdin: int | None = subprocess.DEVNULL,
+    ) -> None:
+        server = int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
+        self._passes_over = server < SETTING_SINCE <= (_major_of(program) or 0)
+        ending = [] if self._passes_over else ["--exit-on-error"]
+        super().__init__([program, *ending, *arguments], connection, purpose=purpose, stdin=stdin)
+
+    def finish(self) -> None:
+        """Wait for its end. Raises ProgramFailed."""
+        while self._passes_over and self.process.poll() is None:
+            self.require_no_error()
+            time.sleep(LOOK_EVERY_SECONDS)
+        told = self.written()
+        if not (self._passes_over and UNKNOWN_SETTING.match(told) and told.rstrip().endswith(ONE_ERROR)):
+            super().finish()
+
+    def require_no_error(self) -> None:
+        """Raise ProgramFailed where it has met one and goes on; of the first one it may have told half."""
+        if self._passes_over and self.written().count(ERROR) > 1:
+            time.sleep(LOOK_EVERY_SECONDS)
+            raise ProgramFailed(f"{self.name}: {self.said()}")
+
+    def said(self) -> str:
+        return UNKNOWN_SETTING.sub("", super().said())
+
+
+def pipe(source: IO[bytes], restore: Restore, progress: Callable[[int], None]) -> None:
     """Hand an archive on, so that who reads it ends with this process; `progress` is told bytes. Raises ProgramFailed.
 
     It returns when all is handed on; what pg_restore does then, `finish` waits for.
@@ -141,6 +191,7 @@ def pipe(source: IO[bytes], restore: Program, progress: Callable[[int], None]) -
         while piece := source.read(PIECE_BYTES):
             target.write(piece)
             handed += len(piece)
+            restore.require_no_error()
             progress(handed)
         target.close()
     except BrokenPipeError:

@@ -15,6 +15,8 @@ from migration_guard.conf import GuardSettings
 from migration_guard.ledger import source_of
 
 FOLDER = "receipts"
+# A file's name has up to 255 bytes, of which a migration's may take 252.
+LONGEST_NAME = 255 - len(".json")
 MAKE = "python manage.py rehearse"
 
 
@@ -61,7 +63,8 @@ class Receipt:
 def path_of(migration: Migration) -> Path | None:
     """Where its receipt belongs; None for a migration that no file defines."""
     source = source_of(migration)
-    return source.path.parent / FOLDER / f"{migration.name}.json" if source else None
+    name = migration.name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return source.path.parent / FOLDER / f"{name}.json" if source else None
 
 
 def is_guarded(migration: Migration) -> bool:

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from migration_guard.applied import WHERE, Applied, CouldNotBuild, Say
 from migration_guard.catalog import Catalog, read
 from migration_guard.connections import execute, rows
-from migration_guard.databases import DATABASES, PREFIX, connection_to, create, drop, prefix_of
+from migration_guard.databases import DATABASES, PREFIX, connection_to, create, drop, prefix_of, unhindered
 from migration_guard.leading import everything_leads_to
 
 KEPT = 3
@@ -59,7 +59,8 @@ class Scratches:
             if not isinstance(error.__cause__, DatabaseError):
                 raise
             self._fill(unfinished, applied, progress, extensions=rows(self.live, EXTENSIONS))
-        execute(self.live, RENAME.format(name=Identifier(unfinished), new_name=Identifier(name)))
+        with unhindered(self.live):
+            execute(self.live, RENAME.format(name=Identifier(unfinished), new_name=Identifier(name)))
 
     def _fill(
         self, name: str, applied: Applied, progress: Say, extensions: list[tuple[str, str]] | None = None
@@ -107,7 +108,8 @@ def _is_scratch(name: str) -> bool:
 def _drop_unused(live: BaseDatabaseWrapper, name: str) -> None:
     """Leave one that somebody is looking at, or that another process has just dropped, to the next call."""
     try:
-        execute(live, DROP.format(name=Identifier(name)))
+        with unhindered(live):
+            execute(live, DROP.format(name=Identifier(name)))
     except DatabaseError as error:
         if not isinstance(error.__cause__, errors.ObjectInUse | errors.InvalidCatalogName):
             raise

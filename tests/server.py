@@ -14,8 +14,10 @@ import pytest
 
 from config.env import Environment
 from config.postgres import Address, EmbeddedServer
-from config.wheel import client_programs
+from config.wheel import PACKAGE, SERVER, client_programs
 
+# The other server of the wheel.
+POSTGRESQL_16 = Path(PACKAGE, "pginstall")
 # The data of a test run need not survive a power cut.
 FAST = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200"]
 
@@ -43,10 +45,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 @contextmanager
-def another_server(options: Sequence[str]) -> Iterator[EmbeddedServer]:
+def another_server(options: Sequence[str], *, installed: Path = SERVER) -> Iterator[EmbeddedServer]:
     """A running server of its own, for a test that ends it or sets it up otherwise; removed at the end."""
     address = Address("127.0.0.1", free_port(), "postgres", secrets.token_urlsafe(), "app")
-    server = EmbeddedServer(Path(tempfile.mkdtemp(prefix="my-trader-tests-")), address, options=options)
+    home = Path(tempfile.mkdtemp(prefix="my-trader-tests-"))
+    server = EmbeddedServer(home, address, options=options, installed=installed)
     server.start()
     try:
         yield server

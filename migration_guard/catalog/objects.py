@@ -82,9 +82,17 @@ class Catalog:
                 found[thing.table].append(thing)
         return found
 
+    @cached_property
+    def by_table(self) -> dict[str, list[CatalogObject]]:
+        found: dict[str, list[CatalogObject]] = {}
+        for thing in self.objects:
+            found.setdefault(thing.table, []).append(thing)
+        return found
+
     def fingerprint(self, tables: Collection[str] | None = None) -> str:
         """A hash of everything, or of these tables with what is on them: the version of the method, a colon, hex."""
-        chosen = [thing for thing in self.objects if tables is None or thing.table in tables]
+        named = self.by_table if tables is None else self.by_table.keys() & set(tables)
+        chosen = sorted(thing for table in named for thing in self.by_table[table])
         return f"{VERSION}:{hashlib.sha256(json.dumps(chosen).encode()).hexdigest()}"
 
     def without(self, tables: Collection[str]) -> "Catalog":

@@ -24,9 +24,9 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_guard.applied import WHERE, Say
 from migration_guard.connections import execute, rows
 from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of, take_settings
-from migration_guard.programs import WITHOUT, Program, ProgramFailed, client_program, pipe
+from migration_guard.programs import WITHOUT, Program, ProgramFailed, Restore, client_program, pipe
 from migration_guard.rehearsal.disk import CouldNotCopy, require_space
-from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME
 from migration_guard.rehearsal.results import Source, TableRows
 from migration_guard.rehearsal.sampling import Sample
 from migration_guard.rehearsal.watching import InTheWay, Unwatched, not_in_the_way
@@ -55,6 +55,7 @@ TO_COPY = """
     FROM pg_class WHERE relkind IN ('r', 't') AND oid >= 16384
 """
 KEEP_SESSION = "SET idle_session_timeout = 0"
+ONLY_READS = "SELECT current_setting('default_transaction_read_only') = 'on'"
 SIZE = "SELECT pg_database_size(current_database())"
 VERSION = "SHOW server_version"
 LOCALE_BYTES = SQL("LC_COLLATE 'C' LC_CTYPE 'C'")
@@ -75,7 +76,6 @@ IS_GONE = "server closed the connection"
 HINTS = {
     "permission denied to create extension": "A superuser can install the extension in the database template1, or "
     "rehearse as one.",
-    "transaction_timeout": "pg_restore is newer than the server that holds the copy: install the server's own version.",
     "No space left on device": "The disk of the server that holds the copy is full. Free some of it, or rehearse on "
     "less (--sample PERCENT, --schema-only) or on another server (--database ALIAS).",
 }
@@ -199,6 +199,9 @@ class _Copying:
                 raise
             notes.append(f"The server of the copy does not know the locale of {database}: the copy sorts by bytes.")
             create(self.holder, name, text, SQL("{} {}").format(encoding, LOCALE_BYTES))
+        if rows(self.live, ONLY_READS) == [(True,)]:
+            told = "the copy can be written; there, migrate fails"
+            notes.append(f"Sessions of {database} only read (default_transaction_read_only): {told}.")
         notes += take_settings(self.live, self.holder, name)
         # It may be made more than once.
         self.source.notes += [note for note in notes if note not in self.source.notes]
@@ -285,7 +288,7 @@ class _Copying:
             dump.end()
 
     def _restore_from(self, program: str, archive: IO[bytes], total: str, dump: Program | None = None) -> None:
-        restore = Program([program, "--exit-on-error", *WITHOUT], self.copy, purpose="rehearsal", stdin=subprocess.PIPE)
+        restore = Restore(program, self.copy, *WITHOUT, purpose="rehearsal", stdin=subprocess.PIPE)
         try:
             pipe(archive, restore, lambda handed: self._tell(handed, total))
             # An archive that ends early says less than the program that broke off.
@@ -318,7 +321,7 @@ class _Copying:
 
     def _restore_folder(self, program: str, path: Path) -> None:
         """Of its many files only pg_restore knows the order, so that it reads on when this process is killed."""
-        restore = Program([program, "--exit-on-error", *WITHOUT, str(path)], self.copy, purpose="rehearsal")
+        restore = Restore(program, self.copy, *WITHOUT, str(path), purpose="rehearsal")
         try:
             restore.finish()
         finally:

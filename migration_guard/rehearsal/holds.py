@@ -60,8 +60,7 @@ def holds(migration: MigrationResult) -> dict[str, list[Hold]]:
 
 def new_tables(migration: MigrationResult) -> set[str]:
     """Tables that nobody can be waiting for: nobody else has seen them yet."""
-    made = {each.table for each in migration.sizes if each.before is None}
-    return made | {table for table, (before, _) in migration.schema.items() if not before}
+    return {each.table for each in migration.sizes if each.before is None}
 
 
 def strongest(of_table: list[Hold]) -> Hold:

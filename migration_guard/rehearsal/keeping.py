@@ -9,19 +9,20 @@ from psycopg.sql import SQL, Composable, Identifier
 from migration_guard.catalog.keys import primary_key
 from migration_guard.catalog.queries import LEFT_OUT
 from migration_guard.connections import execute, rows
-from migration_guard.rehearsal.measuring import IS_OF_USERS, NAME
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME, identifier
 from migration_guard.rehearsal.results import RowLoss
 
 SCHEMA = "migration_guard_kept"
 DROP_SCHEMA = SQL("DROP SCHEMA IF EXISTS {schema} CASCADE")
 CREATE_SCHEMA = SQL("CREATE SCHEMA {schema}")
 KEEP = SQL("CREATE UNLOGGED TABLE {kept} AS SELECT * FROM {table}")
-# Types without an equality, or whose equality is not identity, are compared by their text.
+# A materialized view has no rows of its own. Types without an equality, or whose equality is not identity, are compared
+# by their text.
 COLUMNS = """
     SELECT attname, format_type(atttypid, atttypmod),
         typcategory IN ('N', 'D', 'B', 'T') OR typname IN ('text', 'varchar', 'bpchar', 'uuid', 'bytea')
-    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
-    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid JOIN pg_class ON pg_class.oid = attrelid
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND relkind <> 'm'
     ORDER BY attname
 """
 # A row is there where its key is, which is never null.
@@ -41,8 +42,8 @@ WITHOUT_KEY = SQL("""
     SELECT (SELECT count(*) FROM (SELECT {columns} FROM {kept} EXCEPT ALL SELECT {columns} FROM {table}) gone),
         (SELECT count(*) FROM (SELECT {columns} FROM {table} EXCEPT ALL SELECT {columns} FROM {kept}) come)
 """)
-VALUES = SQL("SELECT count({column}) FROM {kept}")
-COUNT = SQL("SELECT count(*) FROM {kept}")
+VALUES = SQL("SELECT count({column}) FROM {table}")
+COUNT = SQL("SELECT count(*) FROM {table}")
 # In a float, a sum of hashes would depend on the order of the rows.
 CHECKSUM = SQL(
     "SELECT count(*), coalesce(sum(hashtextextended(ROW({columns})::text, 0)::numeric), 0)::text FROM {table}"
@@ -69,7 +70,7 @@ class Returned(NamedTuple):
 
 
 class KeptRows:
-    """Tables are named as measuring.py names them; those that are not there are left out."""
+    """Tables are named as relations.py names them; those that are not there are left out."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -99,9 +100,9 @@ class KeptRows:
         table, kept = identifier(name), _kept(name)
         before, now = self._columns(kept), self._columns(table)
         if not now:
-            return Returned([RowLoss(name, None, self._number(COUNT.format(kept=kept)))], {}, {})
+            return Returned([RowLoss(name, None, self._number(COUNT.format(table=kept)))], {}, {})
         gone = [
-            RowLoss(name, column, self._number(VALUES.format(column=Identifier(column), kept=kept)))
+            RowLoss(name, column, self._number(VALUES.format(column=Identifier(column), table=kept)))
             for column in before.keys() - now.keys()
         ]
         common = {column: now[column] == before[column] and now[column][1] for column in before if column in now}
@@ -148,6 +149,12 @@ class KeptRows:
                 ((count, sum_),) = rows(self.connection, self._text(CHECKSUM.format(columns=listed, table=table)))
                 yield name, (count, sum_)
 
+    def counts(self, tables: Iterable[str]) -> dict[str, int]:
+        return {name: self._number(COUNT.format(table=identifier(name))) for name in tables}
+
+    def values(self, table: str, column: str) -> int:
+        return self._number(VALUES.format(column=Identifier(column), table=identifier(table)))
+
     def _number(self, query: Composable) -> int:
         return int(rows(self.connection, self._text(query))[0][0])
 
@@ -165,13 +172,6 @@ def changes(connection: BaseDatabaseWrapper) -> dict[str, int]:
     """How many rows of each table have been written since it is there, by what has ended."""
     rows(connection, SEND_NOW)
     return dict(rows(connection, CHANGES))
-
-
-def identifier(name: str) -> Composable:
-    """The table of that name, as measuring.py tells it."""
-    if name.startswith('"') and name.endswith('"') and "." in name:
-        return Identifier(name[1:-1].replace('""', '"'))
-    return Identifier(*name.split(".", 1))
 
 
 def _kept(name: str) -> Composable:

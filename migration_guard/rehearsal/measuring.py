@@ -7,31 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.operations.base import Operation
+from psycopg.pq import TransactionStatus
 
 from migration_guard.executor import run_deferred
 from migration_guard.patience import sqlstate_of
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME, RELATIONS, TABLE_KINDS, Relation, relations
 from migration_guard.rehearsal.results import Lock, StatementResult
 from migration_guard.review.syntax import ParserMissing, parse
 from migration_guard.steps import ACTIVE_SQL_TRANSACTION
 
 INVALID_TRANSACTION_TERMINATION = "2D000"
-# As it is; in quotes where it has a dot; behind its schema where it would not be found without.
-NAME = """
-    CASE WHEN NOT pg_table_is_visible(pg_class.oid) THEN relnamespace::regnamespace || '.' || relname
-    WHEN strpos(relname, '.') = 0 THEN relname ELSE quote_ident(relname) END
-"""
-# No catalog, no TOAST, nothing temporary.
-IS_OF_USERS = "relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'"
-RELATIONS = f"""
-    SELECT pg_class.oid, {NAME}, relkind::text, relfilenode, coalesce(indrelid, pg_class.oid)
-    FROM pg_class LEFT JOIN pg_index ON indexrelid = pg_class.oid
-    WHERE relkind IN ('r', 'p', 'm', 'i', 'I') AND {IS_OF_USERS}
-"""  # noqa: S608  # constants
 # What was dropped has a lock and no row in the catalog.
 LOCKED = f"""
     SELECT DISTINCT relation, mode, {NAME}, relkind::text, relfilenode
@@ -45,7 +35,6 @@ WAL_POSITION = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 TIMEOUTS = ("SET LOCAL lock_timeout", "SET lock_timeout")
 SAVEPOINTS = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 TOLD_BY_THEMSELVES = 20
-TABLE_KINDS = {"r", "p", "m"}
 # From the weakest to the strongest.
 MODES = (
     "ACCESS SHARE",
@@ -65,16 +54,14 @@ DOCUMENTED = {
     ("REFRESH",): "EXCLUSIVE",
     ("CLUSTER",): "ACCESS EXCLUSIVE",
 }
+ENDS_TRANSACTION = (
+    "It ends the transaction of its migration, with COMMIT or ROLLBACK: what comes before it stays where the rest "
+    "fails, and is not recorded. Leave it out, or give the migration atomic = False."
+)
 
 
-class Relation(NamedTuple):
-    """A table or an index; `filenode` names the file that holds it, and another one means that it was written anew."""
-
-    name: str
-    kind: str
-    filenode: int
-    # Of an index, that of its table.
-    table_oid: int
+class EndsTransaction(Exception):
+    """SQL of an atomic migration has ended the transaction that holds the migration together."""
 
 
 class Recorder:
@@ -101,6 +88,8 @@ class Recorder:
         self._filenodes: dict[int, int] = {}
         self._transaction: object = None
         self._in_transaction: list[StatementResult] = []
+        # Those of a transaction in which PostgreSQL refused one because it was in a transaction.
+        self._refused: list[StatementResult] = []
         self._is_seen = False
         # By operation and text, without values.
         self._alike: defaultdict[tuple[str, str], list[StatementResult]] = defaultdict(list)
@@ -148,6 +137,7 @@ class Recorder:
             return execute(sql, params, many, context)
         operation = operation or self._deferred.get(str(sql), "")
         self._begin_transaction()
+        self._forget_refused()
         returned = None
         for piece in self._pieces(sql, params):
             run = partial(execute, piece, params, many, context)
@@ -166,7 +156,7 @@ class Recorder:
         began = time.monotonic()
         try:
             with self._own():
-                return run()
+                return self._within(run)
         except BaseException as error:
             result.error = _told(error)
             raise
@@ -187,9 +177,11 @@ class Recorder:
         began = time.monotonic()
         try:
             with self._own():
-                returned = self._alone(result, run) if is_alone else run()
+                returned = self._alone(result, run) if is_alone else self._within(run)
         except BaseException as error:
             result.error = _told(error)
+            if not is_alone and sqlstate_of(error) == ACTIVE_SQL_TRANSACTION:
+                self._refused = [*self._in_transaction]
             raise
         finally:
             ended = time.monotonic()
@@ -199,6 +191,14 @@ class Recorder:
             self._read_locks(result)
         after = self._ask(WAL_POSITION)
         result.wal_bytes = int(after[0][0] - wal[0][0]) if wal and after else None
+        return returned
+
+    def _within(self, run: Callable[[], Any]) -> Any:
+        """In Django's transaction; the next statement would begin another one, unseen."""
+        returned = run()
+        is_over = self.connection.connection.info.transaction_status == TransactionStatus.IDLE
+        if is_over and self.connection.in_atomic_block:
+            raise EndsTransaction(ENDS_TRANSACTION)
         return returned
 
     def _alone(self, result: StatementResult, run: Callable[[], Any]) -> Any:
@@ -253,6 +253,13 @@ class Recorder:
             self._transaction = transaction
             if transaction is not None:
                 self.connection.on_commit(self._release, robust=True)
+
+    def _forget_refused(self) -> None:
+        """They are sent again, outside of a transaction, which the executor of a non-atomic migration tries second."""
+        if self._refused and not self.connection.in_atomic_block:
+            for listed in (self.statements, *self._alike.values()):
+                listed[:] = [each for each in listed if not any(each is refused for refused in self._refused)]
+            self._refused = []
 
     def _release(self) -> None:
         """What was locked in the transaction is free at its end."""
@@ -334,13 +341,6 @@ def _noting(backend: Any, note: Callable[[Any], None]) -> Any:
             return editor
 
     return NotingEditor
-
-
-def relations(connection: BaseDatabaseWrapper) -> dict[int, Relation]:
-    """The tables and indexes of the database, by oid."""
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.execute(RELATIONS)
-        return {oid: Relation(*rest) for oid, *rest in cursor.fetchall()}
 
 
 @lru_cache

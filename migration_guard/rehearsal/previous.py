@@ -17,6 +17,7 @@ from django.db.models import Model
 
 from migration_guard.connections import execute, rows
 from migration_guard.rehearsal.attempts import SET_TIMEOUT, Attempt, reason
+from migration_guard.rehearsal.modelled import has_table, tables_of
 from migration_guard.rehearsal.release_model import OPERATIONS, ReleaseModel
 from migration_guard.rehearsal.results import Outcome, Probe
 
@@ -70,16 +71,16 @@ class PreviousRelease:
         self.connection = connection
         self.state = state
         self._models: list[ReleaseModel] = []
+        # Of each model, what its table is called, and those of the models that it inherits.
+        self._tables: dict[type[Model], set[str]] = {}
         self._before: Columns = {}
         self._required_before: dict[str, set[tuple[str, str]]] = {}
         self._not_rendered = ""
 
-    def capture(self, tables: Collection[str] | None = None) -> None:
-        """See before the migrations what works, and take rows to work with.
-
-        `tables` are named as measuring.py names them; None: all.
-        """
-        models = list(self._rendered(tables))
+    def capture(self) -> None:
+        """See before the migrations what works, and take rows to work with."""
+        models = self._rendered()
+        self._note_tables(models)
         names = [model._meta.db_table for model in models]
         with self._undone():
             self._before = self._columns(names)
@@ -95,24 +96,28 @@ class PreviousRelease:
                 }
 
     def probe(self, tables: Collection[str] | None = None) -> list[Probe]:
-        """How the models of these tables do now; tables by the names that they had before the migrations."""
+        """How the models of these tables do now, or all; by the names that relations.py had for them at the capture."""
         if self._not_rendered:
             return [Probe("every model", "select", Outcome.NOT_PROBED, self._not_rendered)]
-        asked = [each for each in self._models if _concerns(each.model, tables)]
+        asked = [each for each in self._models if tables is None or not self._tables[each.model].isdisjoint(tables)]
         with self._undone():
             columns = self._columns([each.model._meta.db_table for each in asked])
             return [probe for each in asked for probe in self._probes(each, columns)]
 
-    def _rendered(self, tables: Collection[str] | None) -> Iterator[type[Model]]:
+    def _rendered(self) -> list[type[Model]]:
         try:
             models: Iterable[type[Model]] = self.state.apps.get_models(include_auto_created=True)
         except Exception as error:  # What a field does when it is made is anybody's code.
             self._not_rendered = f"the models of the release cannot be made: {reason(error)}"
-            return
-        for model in models:
-            options = model._meta
-            if options.managed and not options.proxy and not options.swapped and _concerns(model, tables):
-                yield model
+            return []
+        return [model for model in models if has_table(model)]
+
+    def _note_tables(self, models: list[type[Model]]) -> None:
+        families = {model: [model, *model._meta.get_parent_list()] for model in models}
+        there = tables_of(self.connection, {each._meta.db_table for family in families.values() for each in family})
+        for model, family in families.items():
+            found = (there.get(each._meta.db_table) for each in family)
+            self._tables[model] = {table.name for table in found if table}
 
     def _probes(self, model: ReleaseModel, columns: Columns) -> Iterator[Probe]:
         now = columns.get(self._name(model.model), {})
@@ -169,11 +174,3 @@ class PreviousRelease:
             execute(self.connection, SET_TIMEOUT)
             yield
             transaction.set_rollback(True, using=self.connection.alias)
-
-
-def _concerns(model: type[Model], tables: Collection[str] | None) -> bool:
-    """Whether the model, or one that it inherits, is in one of these tables."""
-    if tables is None:
-        return True
-    own = [model._meta.db_table, *(parent._meta.db_table for parent in model._meta.get_parent_list())]
-    return any(table in tables or table.replace('"', "") in tables for table in own)

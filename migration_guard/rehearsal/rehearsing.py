@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
+from django.core.management.base import CommandError
 from django.core.management.sql import emit_pre_migrate_signal
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from migration_guard.applied import Say
@@ -27,12 +29,18 @@ from migration_guard.rehearsal.verdict import conclude, judge
 from migration_guard.review.findings import Severity
 from migration_guard.turns import turn
 
+MADE_UP_LOSSES = (
+    "What is written into a new table or column is lost where a way back drops it. Up to 3 rows with made-up values "
+    "stand for that among the losses, of tables and columns that were empty."
+)
+
 
 def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal:
     """Rehearse what is pending in the default database, on a copy that the server of the alias `holder` holds.
 
     `say` is told once what this waits for, `progress` often how far it is. Raises CouldNotCopy.
     """
+    _require_one_end()
     with own_session(DEFAULT_DB_ALIAS) as live, own_session(holder) as server:
         for connection in (live, server):
             require_postgresql(connection)
@@ -43,6 +51,18 @@ def rehearse(chosen: From, holder: str, *, say: Say, progress: Say) -> Rehearsal
             redirect_stdout(io.StringIO()),
         ):
             return Rehearsing(copy.connection, copy.source, Seeds(live), say=say, progress=progress).run()
+
+
+def _require_one_end() -> None:
+    """Raise CommandError where `migrate` does, so that it would apply nothing of what is rehearsed."""
+    conflicts = MigrationLoader(None).detect_conflicts()
+    if conflicts:
+        named = "; ".join(f"{app}: {', '.join(sorted(names))}" for app, names in sorted(conflicts.items()))
+        raise CommandError(
+            f"There are migrations that nothing comes after, more than one in an app ({named}): migrate applies none. "
+            "Let one depend on the other, or join them: makemigrations --merge. Nothing was done.",
+            returncode=2,
+        )
 
 
 def _require_answer(connection: BaseDatabaseWrapper) -> None:
@@ -140,6 +160,8 @@ class Rehearsing:
         self._capture(trial)
         self._over_rows(trial, trial.run)
         result = trial.result
+        if trial.has_made_up_losses and MADE_UP_LOSSES not in self.rehearsal.source.notes:
+            self.rehearsal.source.notes.append(MADE_UP_LOSSES)
         if self._release:
             trial.tell("the release before it")
             self._touched |= trial.touched

@@ -1,7 +1,9 @@
 """Rows that are made up, so that a history that begins with an empty database meets rows in its tables."""
 
 import random
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -11,10 +13,12 @@ from django.db.models import Model
 from psycopg.sql import SQL
 
 from migration_guard.connections import execute, rows
-from migration_guard.rehearsal.attempts import CHECK_DEFERRED, SET_TIMEOUT, reason
+from migration_guard.rehearsal.attempts import CHECK_DEFERRED, SET_TIMEOUT, RowIsGone, reason
 from migration_guard.rehearsal.made_up import choices_of, value_of
+from migration_guard.rehearsal.modelled import has_table, tables_of
 from migration_guard.rehearsal.patterns import hints
 
+PER_TABLE = 3
 TRIES = 32
 # So many rows in succession may be refused before a table is given up.
 MOST_REFUSED = 2
@@ -39,20 +43,28 @@ class NoValue(Exception):
 
 
 def fill(
-    connection: BaseDatabaseWrapper, state: ProjectState, *, per_table: int = 3, tables: Collection[str] | None = None
+    connection: BaseDatabaseWrapper,
+    state: ProjectState,
+    *,
+    per_table: int = PER_TABLE,
+    tables: Collection[str] | None = None,
 ) -> dict[str, str]:
     """Insert rows into the empty tables of the state's models; gives the tables that stay empty, each with the reason.
 
-    `tables`: only these, as measuring.py names them. All is committed at once; the same state gives the same rows.
+    `tables`: only these, as relations.py names them. All is committed at once; the same state gives the same rows.
     """
     reasons: dict[str, str] = {}
     try:
-        models = list(_in_order(_models(state, tables)))
+        models = [model for model in state.apps.get_models(include_auto_created=True) if has_table(model)]
     except Exception as error:  # What a field does when it is made is anybody's code.
         return {"every table": f"the models of the state cannot be made: {reason(error)}"}
+    if tables is not None:
+        there = tables_of(connection, (model._meta.db_table for model in models))
+        named = [(model, there.get(model._meta.db_table)) for model in models]
+        models = [model for model, table in named if table and table.name in tables]
     with transaction.atomic(using=connection.alias):
         execute(connection, SET_TIMEOUT)
-        for model in _empty(connection, models):
+        for model in _empty(connection, list(_in_order(models))):
             if why := _fill_table(connection, model, per_table):
                 reasons[model._meta.db_table] = why
     return reasons
@@ -65,14 +77,6 @@ def _fill_table(connection: BaseDatabaseWrapper, model: type[Model], number: int
             return TableFiller(connection, model).fill(number)
     except Exception as error:
         return reason(error)
-
-
-def _models(state: ProjectState, tables: Collection[str] | None) -> Iterator[type[Model]]:
-    for model in state.apps.get_models(include_auto_created=True):
-        options = model._meta
-        is_asked = tables is None or options.db_table in tables or options.db_table.replace('"', "") in tables
-        if options.managed and not options.proxy and not options.swapped and is_asked:
-            yield model
 
 
 def _in_order(models: Iterable[type[Model]]) -> Iterator[type[Model]]:
@@ -114,8 +118,10 @@ class TableFiller:
         self._automatic = options.auto_field
         fields = [field for field in options.local_concrete_fields if not field.generated]
         self._fields: list[Any] = [field for field in fields if field is not self._automatic]
+        self._columns = {field.column for field in self._fields}
         self._hints = hints(connection, options.db_table)
         self._targets: dict[Any, list[Any]] = {}
+        self._rows: Any = model._base_manager.using(connection.alias)
         # The values of the row that is being made.
         self._row: Values = {}
 
@@ -128,9 +134,34 @@ class TableFiller:
             self._add_row(place)
         return ""
 
+    def write_into(self, columns: Collection[str], number: int) -> Counter[str]:
+        """Give rows that are there, or new ones where those refuse it, values in these columns; how many it are."""
+        keys = list(self._rows.values_list("pk", flat=True)[:number])
+        changes: list[Callable[[Values], None]] = [partial(self._change, key) for key in keys]
+        return self._written(columns, columns, changes) or self._written(
+            columns, self._columns, [self._insert] * number
+        )
+
+    def _written(
+        self, counted: Collection[str], columns: Collection[str], sending: Iterable[Callable[[Values], None]]
+    ) -> Counter[str]:
+        """What has values of these, after one row for each of `sending`, until one is refused."""
+        written: Counter[str] = Counter()
+        for place, send in enumerate(sending):
+            # The columns that may be empty are so in every second row.
+            if self._send_row(2 * place + 1, columns, send):
+                break
+            fields = (field for field in self._fields if field.column in counted)
+            written.update(field.column for field in fields if self._row[field.attname] is not None)
+        return written
+
     def _add_row(self, place: int) -> str:
+        return self._send_row(place, self._columns, self._insert)
+
+    def _send_row(self, place: int, columns: Collection[str], send: Callable[[Values], None]) -> str:
+        """Give these columns values until the server takes them; the reason why it does not, or nothing."""
         self._row = {}
-        redone: Collection[str] = {field.column for field in self._fields}
+        redone = columns
         error = ""
         for attempt in range(TRIES):
             try:
@@ -138,9 +169,9 @@ class TableFiller:
             except NoValue as missing:
                 return str(missing)
             try:
-                self._insert(self._row)
+                send(self._row)
             except Exception as refused:  # By the server, or by what the field is written with.
-                error, redone = reason(refused), self._to_do_anew(refused, attempt)
+                error, redone = reason(refused), self._to_do_anew(refused, attempt, columns)
             else:
                 return ""
         return error
@@ -159,17 +190,24 @@ class TableFiller:
             query._insert([self.model(**values)], fields=self._fields, using=alias, raw=True)
             execute(self.connection, CHECK_DEFERRED)
 
-    def _to_do_anew(self, error: Exception, attempt: int) -> Collection[str]:
+    def _change(self, key: Any, values: Values) -> None:
+        """As `_insert`, of one row that is there."""
+        changed = [(field, None, values[field.attname]) for field in self._fields if field.attname in values]
+        with transaction.atomic(using=self.connection.alias):
+            if not self._rows.filter(pk=key)._update(changed):
+                raise RowIsGone("no row was changed")
+            execute(self.connection, CHECK_DEFERRED)
+
+    def _to_do_anew(self, error: Exception, attempt: int, everything: Collection[str]) -> Collection[str]:
         """The columns that the server blames; where it blames none, or that has not helped, all of them."""
         diagnosis: Any = getattr(error.__cause__, "diag", None)
-        everything = {field.column for field in self._fields}
         if diagnosis is None or attempt % 6 == 5:
             return everything
         if diagnosis.column_name:
-            return {str(diagnosis.column_name)} & everything or everything
+            return {str(diagnosis.column_name)} & set(everything) or everything
         name = diagnosis.constraint_name
         found = rows(self.connection, COLUMNS_OF_CONSTRAINT, [self.table, name, self.table, name]) if name else []
-        return {column for (column,) in found} & everything or everything
+        return {column for (column,) in found} & set(everything) or everything
 
     def _value(self, field: Any, place: int, attempt: int, position: int) -> Any:
         chance = random.Random(f"{self.table} {field.column} {place} {attempt}")  # noqa: S311  # no secret

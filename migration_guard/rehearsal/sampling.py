@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from migration_guard.applied import Say
 from migration_guard.connections import another_session
 from migration_guard.rehearsal.closing import take_missing_parents
-from migration_guard.rehearsal.measuring import NAME
+from migration_guard.rehearsal.relations import NAME
 from migration_guard.rehearsal.results import TableRows
 
 SEED = 1

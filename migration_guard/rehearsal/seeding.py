@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from migration_guard.rehearsal.keeping import identifier
+from migration_guard.rehearsal.relations import identifier
 from migration_guard.rehearsal.sampling import ALL, COUNT_UP_TO, handing_over
 
 MOST_ROWS = 10_000

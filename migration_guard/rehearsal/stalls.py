@@ -17,14 +17,15 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_guard.catalog.keys import primary_key
 from migration_guard.connections import another_session, conninfo_of, rows
 from migration_guard.rehearsal import prober
-from migration_guard.rehearsal.keeping import identifier
-from migration_guard.rehearsal.measuring import IS_OF_USERS, MODE_OF, NAME
+from migration_guard.rehearsal.measuring import MODE_OF
+from migration_guard.rehearsal.relations import IS_OF_USERS, NAME, identifier
 from migration_guard.rehearsal.results import Lock, Stall, Wait
 
 MOST_TABLES = 8
 BASELINE_SECONDS = 0.15
 SAMPLE_EVERY_SECONDS = 0.01
 ROWS = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+IS_VIEW = "SELECT relkind = 'm' FROM pg_class WHERE oid = %s::regclass"
 COUNT = SQL("SELECT count(*) FROM {table}")
 SOME_KEYS = SQL("""
     (SELECT {key} FROM {table} ORDER BY {key} LIMIT 10) UNION (SELECT {key} FROM {table} ORDER BY {descending} LIMIT 10)
@@ -214,18 +215,23 @@ class Observer:
 
 
 def jobs_for(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Job]:
-    """The largest of these tables, which are named as measuring.py names them."""
-    found = [_job(connection, table) for table in tables]
-    return sorted(found, key=lambda job: (-job.rows, job.name))[:MOST_TABLES]
+    """The largest of these tables, which are named as relations.py names them."""
+    counted = sorted((-_count(connection, table), table) for table in tables)
+    return [_job(connection, table, -count) for count, table in counted[:MOST_TABLES]]
 
 
-def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
+def _count(connection: BaseDatabaseWrapper, name: str) -> int:
     table = identifier(name)
-    quoted = table.as_string(connection.connection)
-    ((count,),) = rows(connection, ROWS, [quoted])
+    ((count,),) = rows(connection, ROWS, [table.as_string(connection.connection)])
     # A table that was never analyzed, or was empty then.
     if count <= 0:
         ((count,),) = rows(connection, COUNT.format(table=table).as_string(connection.connection))
+    return int(count)
+
+
+def _job(connection: BaseDatabaseWrapper, name: str, count: int) -> Job:
+    table = identifier(name)
+    quoted = table.as_string(connection.connection)
     columns = [Identifier(column) for column in primary_key(connection, quoted)]
     wheres: list[Composable] = [SQL("")]
     keys: list[tuple[Any, ...]] = []
@@ -236,9 +242,11 @@ def _job(connection: BaseDatabaseWrapper, name: str) -> Job:
         wheres = [SQL("WHERE ") + SQL(" AND ").join(map(_equals, columns, key)) for key in keys] or wheres
     reads = [READ.format(table=table, where=where) for where in wheres]
     locks = [LOCK_ROW.format(table=table, where=where) for where in wheres] if keys else [SQL("")]
-    writes = [WRITE.format(table=table, lock_row=lock) for lock in locks]
+    # Nobody writes to a materialized view.
+    ((is_view,),) = rows(connection, IS_VIEW, [quoted])
+    writes = [] if is_view else [WRITE.format(table=table, lock_row=lock) for lock in locks]
     texts = [[script.as_string(connection.connection) for script in scripts] for scripts in (reads, writes)]
-    return Job(name, int(count), *texts)
+    return Job(name, count, *texts)
 
 
 def _equals(column: Identifier, value: object) -> Composable:

@@ -17,13 +17,16 @@ from migration_guard.executor import GuardedExecutor, key_of, run_deferred
 from migration_guard.losses import Losses
 from migration_guard.patience import Patience
 from migration_guard.receipts import fingerprint_of
-from migration_guard.rehearsal.keeping import KeptRows, changes, empty, identifier
-from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
+from migration_guard.rehearsal.keeping import KeptRows, changes, empty
+from migration_guard.rehearsal.meanwhile import written_meanwhile
+from migration_guard.rehearsal.measuring import Recorder
+from migration_guard.rehearsal.modelled import models_there, tables_of
 from migration_guard.rehearsal.predicting import predicted_tables
+from migration_guard.rehearsal.relations import TABLE_KINDS, identifier, relations
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
 from migration_guard.rehearsal.rows import fill
 from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs_for
-from migration_guard.restoring.looking import Look
+from migration_guard.restoring.looking import Column, Look
 from migration_guard.review.findings import Severity
 from migration_guard.runs import RunLedger
 
@@ -97,6 +100,8 @@ class Trial:
         self._original = Look({}, {})
         self._unwritten: set[int] = set()
         self._unaltered: set[int] = set()
+        # Of new columns, what the application has written into them by then.
+        self._meanwhile: dict[Column, RowLoss] = {}
         # What was measured while nobody was beside it.
         self._alone: list[StatementResult] = []
         result.reversible = all(operation.reversible for operation in migration.operations)
@@ -110,6 +115,12 @@ class Trial:
     def _new_names(self) -> set[str]:
         """Tables that are made, and those that are there under another name."""
         return self._forward_catalog.tables.keys() - self._catalog_before.tables.keys()
+
+    @property
+    def has_made_up_losses(self) -> bool:
+        """Whether losses are of rows or values that were made up."""
+        made_up = {(table, None) for table in self._written} | {loss[:2] for loss in self._meanwhile.values()}
+        return any(loss[:2] in made_up for loss in self.result.losses)
 
     def _names(self, numbers: set[int]) -> set[str]:
         """What these tables were called before."""
@@ -138,8 +149,10 @@ class Trial:
     def run(self) -> None:
         """Leave it applied. Raises Broken where it fails."""
         self._catalog_before = self.stage.catalog
-        known = relations(self.connection)
+        if not self._original.tables:
+            self._original = Look.at(self.connection)
         self.stage.kept.keep(self.touched)
+        known = relations(self.connection)
         sizes, counted = self._sizes(self.touched), changes(self.connection)
         self._forward_beside()
         self._forward_catalog = read(self.connection)
@@ -209,6 +222,7 @@ class Trial:
     def _back_and_forward(self) -> None:
         """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back."""
         self.tell("back")
+        self._meanwhile = written_meanwhile(self.connection, self._original, self.after, self.new_tables)
         sums = self.stage.kept.checksums((self.touched - self._names(self._unaltered)) | self._new_names)
         counted = changes(self.connection)
         if self.migration.atomic:
@@ -226,6 +240,7 @@ class Trial:
         if not self._back():
             return
         after = Look.at(self.connection)
+        self._note_lost_meanwhile(after)
         self._unwritten -= before.written_until(after) | self._original.lost_until(after)
         # Else what is deferred to the end of the transaction would stand in the way of the next statement.
         execute(self.connection, CHECK_NOW)
@@ -249,10 +264,28 @@ class Trial:
         """What was written since goes with the tables and columns that the way back drops."""
         if self.new_tables:
             self._written = self.new_tables - fill(self.connection, self.after, tables=self.new_tables).keys()
-        losses = Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state)
-        self.result.losses = [
-            RowLoss(loss.table, loss.column, loss.rows) for loss in losses if loss.rows or loss.rows is None
-        ]
+        losses = list(Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state))
+        there = tables_of(self.connection, {loss.table for loss in losses})
+        names = {name: table.name for name, table in there.items()}
+        counted = [RowLoss(names.get(loss.table, loss.table), loss.column, loss.rows) for loss in losses]
+        # What plain SQL has made for a model, and no operation tells.
+        untold = self._written - {loss.table for loss in counted if loss.column is None}
+        if untold:
+            untold &= {table.name for _, table in models_there(self.connection, self.after)}
+        counted += [RowLoss(table, None, number) for table, number in self.stage.kept.counts(sorted(untold)).items()]
+        self.result.losses = [loss for loss in counted if loss.rows != 0]
+        known = {loss[:2] for loss in self.result.losses}
+        self._meanwhile = {column: loss for column, loss in self._meanwhile.items() if loss[:2] not in known}
+        # The migration itself may have filled what no operation told of.
+        told = {loss[:2] for loss in counted}
+        for column, loss in self._meanwhile.items():
+            if loss[:2] not in told and (number := self.stage.kept.values(loss.table, column.name)):
+                self._meanwhile[column] = loss._replace(rows=number)
+
+    def _note_lost_meanwhile(self, after: Look) -> None:
+        """Only of columns that are not there any more."""
+        gone = [loss for column, loss in self._meanwhile.items() if (column.table, column.number) not in after.columns]
+        self.result.losses += gone
 
     def _back(self) -> bool:
         executor = self.stage.executor
@@ -324,7 +357,7 @@ class Trial:
         return dict(rows(self.connection, SIZES, [[*tables], quoted]))
 
     def _note_sizes(self, before: dict[str, int | None]) -> None:
-        after = self._sizes(self.touched | self._new_names)
+        after = self._sizes(self.touched | self._new_names | self.new_tables)
         self.result.sizes = [Size(table, before.get(table), size) for table, size in after.items()]
 
     def _note_schema(self) -> None:

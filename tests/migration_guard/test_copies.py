@@ -36,7 +36,7 @@ from tests.migration_guard.operating import succeed
 from tests.migration_guard.states import Built, built
 from tests.migration_guard.stranger import ADD_COLUMN, Stranger
 from tests.programs import managing
-from tests.server import another_server
+from tests.server import POSTGRESQL_16, another_server
 
 endurance = pytest.mark.endurance
 
@@ -832,6 +832,40 @@ def test_copy_on_another_server(tidy: Stranger) -> None:
 
 
 @endurance
+def test_standby_holds_no_copy(tidy: Stranger) -> None:
+    with another_server(["fsync=off"]) as server:
+        server.stop()
+        (server.data / "standby.signal").touch()
+        server.start()
+        tidy.configure(ELSEWHERE.format(address=server.address))
+
+        said = refused_with(tidy, "--database", "elsewhere")
+
+    assert "The server of the alias elsewhere is a standby" in said
+    assert "--database an alias of another server" in said
+
+
+@endurance
+def test_server_that_is_older_than_the_programs(tidy: Stranger, tmp_path: Path) -> None:
+    with another_server(["fsync=off"], installed=POSTGRESQL_16) as server:
+        tidy.configure(ELSEWHERE.format(address=server.address))
+        facts = "SELECT current_setting('server_version_num')::int / 10000, count(*) FROM shop_item"
+        check(tidy, "0002_check", facts, (16, 20_000), after="0001_initial")
+        folder = dump_of(tidy, tmp_path / "folder", "-Fd")
+
+        for chosen in ([], ["--from", str(folder)]):
+            assert names(rehearsed(tidy, "--database", "elsewhere", *chosen)) == ["0002_check"]
+
+        # What this server knows and the older one does not still ends the copying.
+        tidy.sql("ALTER TABLE shop_item ADD COLUMN twice bigint GENERATED ALWAYS AS (id * 2) VIRTUAL")
+        folder = dump_of(tidy, tmp_path / "newer", "-Fd")
+        for chosen in ([], ["--from", str(folder)]):
+            said = refused_with(tidy, "--database", "elsewhere", *chosen)
+            assert "GENERATED ALWAYS AS" in said
+            assert "transaction_timeout" not in said
+
+
+@endurance
 def test_odd_source_is_rehearsed_on(tidy: Stranger) -> None:
     tidy.sql(ODD)
     add, remove = (f"{ALTER_WEIRD} {change}" for change in ("ADD COLUMN v int", "DROP COLUMN v"))
@@ -1094,6 +1128,17 @@ def test_settings_of_the_database_are_those_of_the_copy(tidy: Stranger) -> None:
     check(tidy, "0002_check", shown, ("it's %s", "0"), after="0001_initial")
 
     assert names(rehearsed(tidy)) == ["0002_check"]
+
+
+@endurance
+def test_database_that_only_reads_has_a_copy_that_can_be_written(tidy: Stranger) -> None:
+    tidy.sql(f"ALTER DATABASE {tidy.env['POSTGRES_DB']} SET default_transaction_read_only = on")
+    tidy.operations("0002_v", ADD_COLUMN)
+
+    report = rehearsed(tidy)
+
+    assert names(report) == ["0002_v"]
+    assert "migrate fails" in " ".join(report["source"]["notes"])
 
 
 @endurance

@@ -186,6 +186,14 @@ def test_only_the_named_tables_are_filled(database: Built) -> None:
     assert (count(database), count(database, "shop_other")) == (0, 3)
 
 
+def test_table_is_named_as_the_rehearsal_names_it(database: Built) -> None:
+    database.apply(thing(db_table="a.dot"))
+
+    fill(database.connection, database.state, tables={'"a.dot"'})
+
+    assert count(database, '"a.dot"') == 3
+
+
 def test_table_that_is_not_there_is_passed_over(database: Built) -> None:
     assert filled(database, thing(), "DROP TABLE shop_thing") == {}
 

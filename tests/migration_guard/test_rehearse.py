@@ -31,6 +31,7 @@ SLEEPING = """
     SELECT pid FROM pg_stat_activity WHERE starts_with(datname, %s) AND state = 'active' AND query LIKE '%%pg_sleep%%'
 """
 WEIRD = '"Weird ""x"" 100%"'
+CREATE_TAG = "migrations.CreateModel('Tag', [('id', models.BigAutoField(primary_key=True))])"
 VOLATILE = "ALTER TABLE shop_item ADD COLUMN w double precision DEFAULT random()"
 
 
@@ -90,6 +91,9 @@ def test_added_column(stocked: Stranger) -> None:
     assert 0 < statement["wal_bytes"] < 100_000
     assert migration["reversible"]
     assert migration["reverse_lossless"]
+    # What the application has written into the new column by then.
+    assert migration["losses"] == [{"table": "shop_item", "column": "v", "rows": 3}]
+    assert "made-up values" in report["source"]["notes"][0]
     assert {probe["outcome"] for probe in migration["previous_release"]} == {"passed"}
     assert migration["stall_ms"].keys() == {"shop_item"}
     assert report["source"]["kind"] == "live"
@@ -199,6 +203,38 @@ def test_nothing_pending(stocked: Stranger) -> None:
     assert report["migrations"] == []
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_sql_that_ends_the_transaction_of_its_migration_is_told(stocked: Stranger, end: str) -> None:
+    stocked.operations("0002_v", f"migrations.RunSQL('ALTER TABLE shop_item ADD v int; {end}; SELECT 1', '')")
+
+    migration = only(rehearse(stocked, code=1))
+
+    assert "It ends the transaction of its migration" in migration["findings"][0]["message"]
+    assert [bool(statement["error"]) for statement in migration["statements"]] == [False, True]
+
+
+def test_two_ends_are_refused_as_migrate_refuses_them(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    stocked.operations("0003_other", ADD_COLUMN.replace("'v'", "'w'"), after="0001_initial")
+
+    command = stocked.manage("rehearse")
+
+    assert command.returncode == 2
+    assert "more than one in an app (shop: 0002_v, 0003_other)" in command.stdout
+
+
+def test_receipt_that_cannot_be_written_is_told_below_the_report(stocked: Stranger) -> None:
+    stocked.operations("0002_v", ADD_COLUMN)
+    stocked.write("shop/migrations/receipts", "")
+
+    command = stocked.manage("rehearse")
+
+    assert command.returncode == 2
+    assert "PASSED" in command.stdout
+    assert "a receipt cannot be written" in command.stdout
+    assert "Traceback" not in command.stdout
+
+
 def test_plan_that_fails_in_the_middle(stocked: Stranger) -> None:
     stocked.operations("0002_v", ADD_COLUMN)
     stocked.operations("0003_twice", "migrations.RunSQL('SELECT 1; ALTER TABLE shop_item ADD COLUMN v int')")
@@ -240,6 +276,45 @@ def test_way_back_that_loses_values(stocked: Stranger) -> None:
     assert migration["reverse_lossless"] is False
     losses = {(loss["table"], loss["column"], loss["rows"]) for loss in migration["losses"]}
     assert losses == {("shop_item", "name", 30), ("shop_item", None, 1)}
+
+
+@endurance
+def test_what_is_written_into_new_columns_meanwhile_is_lost(stocked: Stranger) -> None:
+    stocked.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not that'; END$$")
+    stocked.sql("CREATE TRIGGER t BEFORE UPDATE OR DELETE ON shop_item FOR EACH ROW EXECUTE FUNCTION refuse()")
+    state = (
+        "migrations.SeparateDatabaseAndState(state_operations=[{}], database_operations=[migrations.RunSQL({}, {})])"
+    )
+    stocked.operations(
+        "0002_tag",
+        CREATE_TAG,
+        "migrations.AddField('Item', 'tag', models.ForeignKey('shop.Tag', models.CASCADE, null=True))",
+        "migrations.AddField('Item', 'size', models.IntegerField(null=True, unique=True))",
+    )
+    stocked.operations("0003_v", ADD_COLUMN, atomic=False)
+    add, drop = "'ALTER TABLE shop_tag ADD w int CHECK (w > 9)'", "'ALTER TABLE shop_tag DROP w'"
+    stocked.operations("0004_w", state.format(ADD_COLUMN.replace("'Item', 'v'", "'Tag', 'w'"), add, drop))
+    add, drop = "'ALTER TABLE shop_item ADD f int DEFAULT 1'", "'ALTER TABLE shop_item DROP f'"
+    stocked.operations("0005_f", state.format(ADD_COLUMN.replace("'v'", "'f'"), add, drop))
+    make, drop = "'CREATE TABLE shop_box (id bigserial PRIMARY KEY)'", "'DROP TABLE shop_box'"
+    stocked.operations("0006_box", state.format(CREATE_TAG.replace("Tag", "Box"), make, drop))
+    stocked.operations("0007_default", "migrations.AddField('Tag', 'd', models.IntegerField(db_default=1))")
+
+    report = rehearse(stocked)
+
+    assert [
+        {(loss["table"], loss["column"], loss["rows"]) for loss in migration["losses"]}
+        for migration in report["migrations"]
+    ] == [
+        {("shop_tag", None, 3), ("shop_item", "tag_id", 3), ("shop_item", "size", 3)},
+        {("shop_item", "v", 3)},
+        {("shop_tag", "w", 3)},
+        {("shop_item", "f", 20_000)},
+        {("shop_box", None, 3)},
+        {("shop_tag", "d", 3)},
+    ]
+    assert all(migration["reverse_lossless"] for migration in report["migrations"])
+    assert all(findings(migration) == set() for migration in report["migrations"])
 
 
 @endurance
@@ -417,6 +492,32 @@ def test_partitioned_table_and_one_whose_name_needs_quotes(stocked: Stranger) ->
     losses = {(loss["table"], loss["column"], loss["rows"]) for loss in migration["losses"]}
     assert losses == {("bars", "price", 10), ("bars_2025", "price", 10)}
     assert all(size["before"] is not None for size in migration["sizes"])
+
+
+@endurance
+def test_views_that_hold_rows_and_tables_of_other_schemas(stocked: Stranger) -> None:
+    stocked.sql("CREATE MATERIALIZED VIEW sums AS SELECT count(*) FROM shop_item")
+    stocked.sql('CREATE SCHEMA "Old shop"')
+    stocked.sql('CREATE TABLE "Old shop"."a.dot" AS SELECT 1 AS id')
+    stocked.operations(
+        "0002_odd",
+        "migrations.RunSQL('DELETE FROM shop_item WHERE id = 1', \"INSERT INTO shop_item VALUES (1, 'item 1')\")",
+        "migrations.RunSQL('REFRESH MATERIALIZED VIEW sums', '')",
+        """migrations.RunSQL('ALTER TABLE "Old shop"."a.dot" ADD v int', 'ALTER TABLE "Old shop"."a.dot" DROP v')""",
+    )
+    stocked.operations("0003_vacuum", "migrations.RunSQL('VACUUM shop_item', '')", atomic=False)
+
+    report = rehearse(stocked)
+
+    first, second = report["migrations"]
+    assert findings(first) == findings(second) == set()
+    assert first["stall_ms"].keys() == {"shop_item", "sums", '"Old shop"."a.dot"'}
+    assert first["losses"] == []
+    assert all(size["before"] is not None for size in first["sizes"])
+    # Not the attempt within a transaction that comes first.
+    assert [statement["sql"] for statement in second["statements"]] == ["VACUUM shop_item"]
+    text = stocked.manage("rehearse").stdout
+    assert "block nobody" not in text
 
 
 @endurance

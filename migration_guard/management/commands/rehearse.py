@@ -64,10 +64,17 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             told = "Interrupted. The database was only read; what may be left of the copy goes with the next rehearsal."
             raise CommandError(told, returncode=2) from None
-        if options["html"]:
-            options["html"].write_text(as_html(rehearsal))
         self.stdout.write(as_json(rehearsal) if options["json"] else as_text(rehearsal))
-        if code := max(EXIT[rehearsal.verdict], self._see_to_receipts(rehearsal, options)):
+        try:
+            if options["html"]:
+                options["html"].write_text(as_html(rehearsal))
+            code = self._see_to_receipts(rehearsal, options)
+        except OSError as error:
+            told = (
+                f"The page or a receipt cannot be written: {error}. Rehearse where you commit, as who may write there."
+            )
+            raise CommandError(told, returncode=2) from error
+        if code := max(EXIT[rehearsal.verdict], code):
             raise SystemExit(code)
 
     def _see_to_receipts(self, rehearsal: Rehearsal, options: dict[str, Any]) -> int:
