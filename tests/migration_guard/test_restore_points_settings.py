@@ -185,6 +185,21 @@ def test_whole_database_and_two_databases_in_one_folder(filled: Stranger) -> Non
     assert points(filled) == [column, whole]
 
 
+def test_commit_before_anything_is_kept_is_refused(filled: Stranger) -> None:
+    before = sums(filled, "shop_item")
+    shout = "UPDATE shop_item SET name = upper(name)"
+    for statements in ([shout, "COMMIT", "SELECT 1"], f"{shout}; COMMIT; SELECT 1", f"{shout}; END"):
+        filled.operations("0003_change", f"migrations.RunSQL({statements!r})")
+        said = refuse(filled, "migrate")
+        assert "shop.0003_change ends its transaction by itself" in said
+        assert sums(filled, "shop_item") == before
+        assert (points(filled), leftovers(filled)) == ([], [])
+    filled.operations("0003_change", f"migrations.RunSQL({['BEGIN', shout, 'COMMIT']!r})", atomic=False)
+    succeed(filled, "migrate")
+    restore(filled)
+    assert sums(filled, "shop_item") == before
+
+
 def test_steps_of_what_is_not_atomic_and_what_cannot_be_undone(filled: Stranger) -> None:
     before = sums(filled, "shop_item")
     path = filled.operations(
