@@ -11,7 +11,9 @@ from django.db.migrations.loader import AmbiguityError
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from migration_guard.applied import WHERE
 from migration_guard.conf import GuardSettings
+from migration_guard.connections import rows
 from migration_guard.console import GuardedCommand
 from migration_guard.executor import GuardedExecutor, key_of
 from migration_guard.ledger import MigrationKey
@@ -72,7 +74,8 @@ class RollbackPlan:
         """The newest restore point that leads back where the migration itself does not."""
         if GuardSettings.load().restore_points is None:
             return
-        points = Shelf(self.executor.connection.settings_dict["NAME"]).points()
+        ((database, *_),) = rows(self.executor.connection, WHERE)
+        points = Shelf(database).points()
         names = [point.name for point in points if (point.manifest.app, point.manifest.migration) == key_of(migration)]
         yield from (f"What {migration} destroyed was kept: manage.py restore {name}" for name in names[:1])
 

@@ -1,5 +1,6 @@
 """SQL statements that PostgreSQL runs outside a transaction, and what a broken one leaves behind."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,11 @@ DEFINITION = """
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
     WHERE indexrelid = %s
 """
+ENDS = {"COMMIT", "END", "ROLLBACK", "ABORT"}
+# Where it may be that a statement ends a transaction: read by the parser then, which takes its time over a long text.
+MAY_END = re.compile(
+    r"(?:^|;|\*/)\s*(?:COMMIT|END|ABORT|ROLLBACK|PREPARE\s+TRANSACTION)\b(?!\s+TO\b)", re.IGNORECASE | re.MULTILINE
+)
 SHADOW = "pg_temp.migration_guard_shadow"
 LAST_INDEX = f"SELECT indexrelid FROM pg_index WHERE indrelid = '{SHADOW}'::regclass"  # noqa: S608  # a constant
 
@@ -144,6 +150,18 @@ def validates(sql: str) -> bool:
         return False
     statements = [words for statement in sqlparse.parse(sql) if (words := _words(statement))]
     return len(statements) == 1 and statements[0][:2] == ["ALTER", "TABLE"] and "VALIDATE" in statements[0]
+
+
+def until_end_of_transaction(sql: str) -> int:
+    """How many statements it has, where one commits or rolls back more than what came after a savepoint; else 0."""
+    if not MAY_END.search(sql):
+        return 0
+    statements = [words for statement in sqlparse.parse(sql) if (words := _words(statement))]
+    is_ended = any(
+        words[:2] == ["PREPARE", "TRANSACTION"] or (words[0] in ENDS and not {"TO", "PREPARED"} & {*words})
+        for words in statements
+    )
+    return len(statements) if is_ended else 0
 
 
 def _words(statement: Statement) -> list[str]:

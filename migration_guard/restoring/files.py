@@ -70,9 +70,9 @@ def encoding_of(session: Connection[Any]) -> str:
 
 
 @contextmanager
-def plainly(session: Connection[Any]) -> Iterator[None]:
+def plainly(session: Connection[Any], *, encoded: bool = True) -> Iterator[None]:
     """Let the session read and write values as every other does; what fails in a transaction takes that back."""
-    plain = PLAIN | {"client_encoding": encoding_of(session)}
+    plain = PLAIN | ({"client_encoding": encoding_of(session)} if encoded else {})
     usual = {name: session.execute(SETTING, [name]).fetchall()[0][0] for name in plain}
     _set(session, plain)
     yield

@@ -1,7 +1,8 @@
 """`restore --into`: what a point has kept as tables of another database, to be looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import chain, count
 
 from django.core.management.base import CommandError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,12 +16,15 @@ from migration_guard.restoring.archives import copy_rows
 from migration_guard.restoring.files import read_rows
 from migration_guard.restoring.points import Part, RestorePoint
 from migration_guard.restoring.restoring import require_whole, telling_why
+from migration_guard.restoring.returning import read_values
 from migration_guard.restoring.tables import Name, ensure_schema, listed
 
 COMMENT = "What the restore point {name} has kept."
 ENCODING = "SHOW server_encoding"
 LOCALE = SQL("ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'")
 CREATE_TABLE = SQL("CREATE TABLE {table} ({columns})")
+# Of PostgreSQL, in bytes.
+LONGEST_NAME = 63
 IS_TYPE = "SELECT to_regtype(%s) IS NOT NULL"
 WHOLE = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-acl")
 
@@ -39,8 +43,8 @@ def restore_into(server: BaseDatabaseWrapper, point: RestorePoint, database: str
                 return
             connection.ensure_connection()
             with connection.connection.transaction():
-                for part in point.manifest.parts:
-                    _create(connection, point, part)
+                for part, name in zip(point.manifest.parts, _names(point.manifest.parts), strict=True):
+                    _create(connection, point, part, name)
 
 
 @contextmanager
@@ -67,9 +71,22 @@ def _restore_whole(connection: BaseDatabaseWrapper, point: RestorePoint) -> None
         program.end()
 
 
-def _create(connection: BaseDatabaseWrapper, point: RestorePoint, part: Part) -> None:
-    """A table of the columns that were kept; what a later file says of a key stands beside the earlier."""
-    name = Name(part.schema, "_".join(filter(None, (part.table, part.column))))
+def _names(parts: Iterable[Part]) -> list[Name]:
+    """Of the tables: what is too long for a name is cut, and what another part has taken gets a number."""
+    names = list[Name]()
+    for part in parts:
+        wanted = "_".join(filter(None, (part.table, part.column)))
+        free = (Name(part.schema, _fitting(wanted, end)) for end in chain([""], map("_{}".format, count(2))))
+        names.append(next(name for name in free if name not in names))
+    return names
+
+
+def _fitting(name: str, end: str) -> str:
+    return name.encode()[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
+
+
+def _create(connection: BaseDatabaseWrapper, point: RestorePoint, part: Part, name: Name) -> None:
+    """A table of the columns that were kept."""
     known = {type_: rows(connection, IS_TYPE, [type_]) == [(True,)] for type_ in part.columns.values()}
     columns = SQL(", ").join(
         SQL("{} {}").format(Identifier(column), SQL(type_ if known[type_] else "text"))
@@ -77,9 +94,11 @@ def _create(connection: BaseDatabaseWrapper, point: RestorePoint, part: Part) ->
     )
     ensure_schema(connection, part.schema)
     execute(connection, CREATE_TABLE.format(table=name.sql, columns=columns))
-    for file in part.files:
-        path = point.path / file.name
-        if part.kind == "table":
-            copy_rows(connection.connection, path, name.sql)
-        else:
-            read_rows(connection.connection, path, name.sql, listed(part.columns))
+    if part.kind == "column":
+        read_values(connection, point, part, name.sql)
+        return
+    path = point.path / part.files[0].name
+    if part.kind == "table":
+        copy_rows(connection.connection, path, name.sql)
+    else:
+        read_rows(connection.connection, path, name.sql, listed(part.columns))

@@ -4,8 +4,9 @@
 `finish` at its end. A transaction that is tried again begins again, and writes the files of its last try anew.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection, errors
@@ -14,13 +15,15 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from migration_guard.connections import execute, rows
 from migration_guard.restoring.archives import dump
 from migration_guard.restoring.files import plainly, read_rows, write_rows
-from migration_guard.restoring.looking import Column, Destroyed, Table
+from migration_guard.restoring.looking import Column, Destroyed, Table, keeps_values
 from migration_guard.restoring.points import Part
 from migration_guard.restoring.tables import (
     Name,
     columns_of,
+    equal,
     key_of,
     listed,
+    own_rows,
     references_to,
     snapshot,
     with_partitions,
@@ -36,6 +39,15 @@ LOCK = SQL("LOCK TABLE {table} IN {mode} MODE")
 LOOK_AT_ONCE = SQL("LOCK TABLE {table} IN ACCESS SHARE MODE NOWAIT")
 BEFORE = "migration_guard_before_{oid}"
 CREATE_BEFORE = SQL("CREATE TEMPORARY TABLE {before} ON COMMIT DROP AS SELECT {columns} FROM {table} {where}")
+# The keys of rows that are not there any more, and of those of them that other sessions see.
+GONE = "migration_guard_gone_{oid}"
+CREATE_GONE = SQL("""
+    CREATE TEMPORARY TABLE IF NOT EXISTS {gone} ON COMMIT DROP AS
+    SELECT {key} FROM {before} before WHERE NOT EXISTS (SELECT FROM {table} live WHERE {same_key})
+""")
+SEEN = "migration_guard_seen_{oid}"
+CREATE_SEEN = SQL("CREATE TEMPORARY TABLE {seen} (LIKE {gone}) ON COMMIT DROP")
+NOT_SEEN = SQL("DELETE FROM {gone} gone WHERE NOT EXISTS (SELECT FROM {seen} seen WHERE {same_key})")
 # What any transaction has changed, taken out or locked, and is still to be seen by those that do not see this one.
 IS_TOUCHED = SQL("WHERE xmax::text <> '0'")
 NO_ROWS = SQL("WHERE false")
@@ -43,22 +55,38 @@ TOUCHED = SQL("SELECT {columns} FROM {table} {where}")
 # Rows that were changed here and not by another session since: their transaction is not at its end. A transaction has
 # 64 bits of which a row keeps 32, and those of savepoints come after its own.
 CHANGED = SQL("""
-    SELECT {before_columns}, CASE WHEN live.{key} IS NOT NULL THEN hashtextextended(ROW({live_columns})::text, 0) END
+    SELECT {before_columns}, CASE WHEN gone.{key} IS NULL THEN hashtextextended(ROW({live_columns})::text, 0) END
     FROM (SELECT pg_current_xact_id()::text::bigint) this (own)
-    CROSS JOIN {before} before LEFT JOIN {table} live ON {same_key}
-    WHERE live.{key} IS NULL OR CASE
+    CROSS JOIN {before} before LEFT JOIN {table} live ON {same_key} LEFT JOIN {gone} gone ON {is_gone}
+    WHERE gone.{key} IS NOT NULL OR CASE
         WHEN ROW({as_live})::text IS DISTINCT FROM ROW({live_columns})::text THEN
             pg_xact_status((this.own + ((live.xmin::text::bigint - this.own) << 32 >> 32))::text::xid8) = 'in progress'
     END
 """)
-# Columns keep their number when they are renamed, and the table its own.
+# Columns keep their number when they are renamed, and the table its own. Types from 16384 on may be dropped.
 COLUMNS_BY_NUMBER = """
-    SELECT attnum, attname, format_type(atttypid, atttypmod) FROM pg_attribute
+    SELECT attnum, attname, format_type(atttypid, atttypmod), atttypid >= 16384 FROM pg_attribute
     WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
 """
 NAME_NOW = "SELECT nspname, relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE pg_class.oid = %s"
 # The last column of a file of rows: a hash of the row that took its place.
 AFTER = "migration_guard_after"
+
+
+class Typed(NamedTuple):
+    """A column with its type, and whether that may be dropped while a copy is held: it is held as text then."""
+
+    name: str
+    type: str
+    is_text: bool
+
+    @property
+    def held(self) -> Composable:
+        return SQL("{0}::text AS {0}" if self.is_text else "{}").format(Identifier(self.name))
+
+    def as_live(self, type_: str) -> Composable:
+        """Of the copy, in the type that it has in the table by now; a text says the same where that did not change."""
+        return SQL("before.{}" if self.type == type_ else "before.{}::{}").format(Identifier(self.name), SQL(type_))
 
 
 class Keeping:
@@ -138,13 +166,13 @@ class Values(Keeping):
 
     def _count(self) -> tuple[int, ...]:
         counts = SQL(", ").join(SQL("count({})").format(Identifier(column.name)) for column in self.columns)
-        query = COUNT_VALUES.format(counts=counts, table=self.name.sql)
+        query = COUNT_VALUES.format(counts=counts, table=own_rows(self.connection, self.name))
         return rows(self.connection, query.as_string(self.session))[0]
 
     def _query(self, query: SQL, column: Column) -> Composable:
         return query.format(
             columns=listed([*self.key, column.name]),
-            table=self.name.sql,
+            table=own_rows(self.connection, self.name),
             column=Identifier(column.name),
             horizon=Literal(str(self.horizon)),
         )
@@ -180,8 +208,9 @@ class Rows(Keeping):
     def __init__(self, connection: BaseDatabaseWrapper, folder: Path, table: Table, key: list[str]) -> None:
         super().__init__(connection, folder, table)
         self.key = key
-        self.columns = {number: (name, type_) for number, name, type_ in self._columns()}
-        self.before = BEFORE.format(oid=table.oid)
+        self.columns = self._columns()
+        self.before = Identifier(BEFORE.format(oid=table.oid))
+        self.gone = Identifier(GONE.format(oid=table.oid))
 
     def covers(self, destroyed: Destroyed) -> bool:
         return destroyed.table.oid == self.table.oid and not destroyed.is_gone and not destroyed.columns
@@ -193,57 +222,96 @@ class Rows(Keeping):
         self._create_before(SQL(""))
 
     def finish(self) -> None:
-        live = {number: (name, type_) for number, name, type_ in self._columns()}
-        both = [(*self.columns[number], *live[number]) for number in self.columns if number in live]
-        keys = [(name, live_name) for name, _, live_name, _ in both if name in self.key]
+        live = self._columns()
+        # The values of a column that is gone, or may have lost some of them, are kept by itself.
+        both = [
+            (column, live[number])
+            for number, column in self.columns.items()
+            if number in live and keeps_values(column.type, live[number].type)
+        ]
+        words = self._words(both)
+        execute(self.connection, CREATE_GONE.format(key=listed(self.key), **words))
         query = CHANGED.format(
-            before_columns=listed((name for name, *_ in both), of="before"),
-            as_live=SQL(", ").join(
-                SQL("before.{}::{}").format(Identifier(name), SQL(type_)) for name, *_, type_ in both
-            ),
-            live_columns=listed((live_name for *_, live_name, _ in both), of="live"),
-            key=Identifier(keys[0][1]),
-            before=Identifier(self.before),
-            table=Name(*rows(self.connection, NAME_NOW, [self.table.oid])[0]).sql,
-            same_key=SQL(" AND ").join(
-                SQL("before.{} = live.{}").format(Identifier(name), Identifier(live_name)) for name, live_name in keys
-            ),
+            before_columns=listed((column.name for column, _ in both), of="before"),
+            as_live=SQL(", ").join(column.as_live(now.type) for column, now in both),
+            live_columns=listed((now.name for _, now in both), of="live"),
+            key=Identifier(self.key[0]),
+            is_gone=equal(self.key, "before", "gone"),
+            **words,
         )
         part = Part("rows", *self.name, key=self.key)
-        part.columns = {name: type_ for name, type_, *_ in both} | {AFTER: "bigint"}
+        part.columns = {column.name: column.type for column, _ in both} | {AFTER: "bigint"}
         part.files = [write_rows(self.session, query, self.path("rows.copy.gz"))]
         self.parts = [part]
 
-    def _columns(self) -> list[tuple[int, str, str]]:
-        return rows(self.connection, COLUMNS_BY_NUMBER, [self.table.oid])
-
-    @property
-    def _listed(self) -> Composable:
-        return listed(name for name, _ in self.columns.values())
+    def _columns(self) -> dict[int, Typed]:
+        return {
+            number: Typed(*column) for number, *column in rows(self.connection, COLUMNS_BY_NUMBER, [self.table.oid])
+        }
 
     def take_from_others(self) -> bool:
         """Ask another session for the rows; False where the table is shut for it."""
+        names = [column.name for column in self.columns.values()]
+        if not self._write_touched(names):
+            return False
+        self._create_before(NO_ROWS)
+        self._read_touched(self.before, names)
+        words = self._words([(column, column) for column in self.columns.values()])
+        execute(self.connection, CREATE_GONE.format(key=listed(self.key), **words))
+        has_none = rows(self.connection, COUNT.format(table=self.gone).as_string(self.session)) == [(0,)]
+        return has_none or self._leave_to_others()
+
+    def _words(self, both: Iterable[tuple[Typed, Typed]]) -> dict[str, Composable]:
+        """The copy beside the table as it is by now, whose columns are given with those that they were."""
+        same_key = SQL(" AND ").join(
+            SQL("before.{}::{} = live.{}").format(Identifier(column.name), SQL(now.type), Identifier(now.name))
+            for column, now in both
+            if column.name in self.key
+        )
+        now = Name(*rows(self.connection, NAME_NOW, [self.table.oid])[0])
+        table = own_rows(self.connection, now)
+        return {"table": table, "before": self.before, "gone": self.gone, "same_key": same_key}
+
+    def _leave_to_others(self) -> bool:
+        """Of the rows that are gone, those that others do not see any more either were taken out by one of them."""
+        seen = Identifier(SEEN.format(oid=self.table.oid))
+        execute(self.connection, CREATE_SEEN.format(seen=seen, gone=self.gone))
+        if not self._write_touched(self.key):
+            return False
+        self._read_touched(seen, self.key)
+        execute(self.connection, NOT_SEEN.format(gone=self.gone, seen=seen, same_key=equal(self.key, "gone", "seen")))
+        return True
+
+    def _write_touched(self, columns: Iterable[str]) -> bool:
+        """What others see of the rows that somebody has touched; False where the table is shut for them."""
         with snapshot(self.connection) as session:
             try:
                 session.execute(LOOK_AT_ONCE.format(table=self.name.sql))
             except (errors.LockNotAvailable, errors.UndefinedTable):
                 return False
-            path = self.path("before.copy.gz")
-            query = TOUCHED.format(columns=self._listed, table=self.name.sql, where=IS_TOUCHED)
-            write_rows(session, query, path)
-        self._create_before(NO_ROWS)
-        read_rows(self.session, path, Identifier(self.before), self._listed)
-        path.unlink()
+            table = own_rows(self.connection, self.name)
+            write_rows(session, TOUCHED.format(columns=listed(columns), table=table, where=IS_TOUCHED), self._touched)
         return True
+
+    def _read_touched(self, into: Identifier, columns: Iterable[str]) -> None:
+        read_rows(self.session, self._touched, into, listed(columns))
+        self._touched.unlink()
+
+    @property
+    def _touched(self) -> Path:
+        return self.path("before.copy.gz")
 
     def _create_before(self, where: Composable) -> None:
         create = CREATE_BEFORE.format(
-            before=Identifier(self.before), columns=self._listed, table=self.name.sql, where=where
+            before=self.before,
+            columns=SQL(", ").join(column.held for column in self.columns.values()),
+            table=own_rows(self.connection, self.name),
+            where=where,
         )
         with plainly(self.session):
             execute(self.connection, create)
 
 
 def is_emptied(connection: BaseDatabaseWrapper, table: Table) -> bool:
-    query = COUNT.format(table=Name(table.schema, table.name).sql)
+    query = COUNT.format(table=own_rows(connection, Name(table.schema, table.name)))
     return rows(connection, query.as_string(connection.connection)) == [(0,)]

@@ -11,7 +11,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from migration_guard.catalog.queries import LEFT_OUT
 from migration_guard.connections import rows
 
-# The counters are those of this transaction and of what the session has not sent to the statistics yet.
+# The counters are those of this transaction and of what the session has not sent to the statistics yet. A table that
+# inherits from another one comes after it, as it does when both are made again.
 TABLES = f"""
     SELECT pg_class.oid::bigint, nspname, relname, coalesce(pg_partition_root(pg_class.oid), pg_class.oid)::bigint,
         CASE WHEN relispartition THEN (SELECT inhparent FROM pg_inherits WHERE inhrelid = pg_class.oid)::bigint END,
@@ -20,6 +21,7 @@ TABLES = f"""
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE relkind IN ('r', 'p') AND pg_class.oid >= 16384 AND relpersistence <> 't' AND relname NOT IN {LEFT_OUT}
         AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+    ORDER BY EXISTS (SELECT FROM pg_inherits WHERE inhrelid = pg_class.oid), pg_class.oid
 """  # noqa: S608  # a constant
 COLUMNS = """
     SELECT attrelid::bigint, attnum, attname, format_type(atttypid, atttypmod)

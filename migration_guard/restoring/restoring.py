@@ -1,28 +1,39 @@
 """`restore`: bring what a point has kept back into the database that it was taken of."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.applied import Say
 from migration_guard.connections import execute, rows
-from migration_guard.patience import Patience
+from migration_guard.patience import Patience, sqlstate_of
 from migration_guard.programs import ProgramFailed
+from migration_guard.restoring.files import plainly
 from migration_guard.restoring.points import RestorePoint
 from migration_guard.restoring.returning import RETURNING, ColumnReturning, NotRestored, Returning, RowsReturning
+from migration_guard.restoring.tables import Name
 from migration_guard.restoring.triggers import without_triggers
+from migration_guard.restoring.uniques import without_uniques
 from migration_guard.turns import turn
 
 REFERS_TO = "SELECT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(%s)"
 OID = "SELECT to_regclass(%s)::oid::bigint"
+# A row has the value already: for good, or until that row has its own again.
+TAKEN = {"23505", "23P01"}
 
+# What was committed until the tables were locked is seen, whatever the settings say.
+ISOLATION = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 # With less, rows are joined piece by piece, and changed in that order and not the table's: that takes twice as long.
 WORK_MEMORY = "SET LOCAL work_mem = '256MB'"
+
+# What stands in the way of rows for as long as they return.
+Without = Callable[[BaseDatabaseWrapper, Sequence[Name]], AbstractContextManager[None]]
 
 
 class Restoring:
@@ -64,9 +75,10 @@ class Restoring:
                 ]
 
     def describe(self) -> Iterator[str]:
-        """What would come back, in numbers, and what that overwrites."""
-        for returning in self.parts:
-            yield from returning.describe()
+        """What would come back, in numbers, and what that overwrites. Raises NotRestored."""
+        with telling_why(self.connection), plainly(self.connection.connection, encoded=False):
+            lines = [line for returning in self.parts for line in returning.describe()]
+        yield from lines
         manifest = self.point.manifest
         applied = MigrationRecorder(self.connection).applied_migrations()
         if manifest.direction == "apply" and (manifest.app, manifest.migration) in applied:
@@ -77,23 +89,37 @@ class Restoring:
 
     def restore(self) -> None:
         """In one transaction, compared row by row with what was kept. Raises NotRestored, and LockNotObtained."""
+        what = f"Restoring {self.point.name}"
         with telling_why(self.connection), self.patience.bounding():
-            for line in self.patience.transaction(self._work, f"Restoring {self.point.name}"):
+            try:
+                notes = self.patience.transaction(partial(self._work, without_triggers), what)
+            except IntegrityError as error:
+                if sqlstate_of(error) not in TAKEN:
+                    raise
+                notes = self.patience.transaction(partial(self._work, without_triggers, without_uniques), what)
+            for line in notes:
                 self.say(line)
 
-    def _work(self) -> list[str]:
+    def _work(self, *without: Without) -> list[str]:
         with transaction.atomic(using=self.connection.alias), self.connection.wrap_database_errors:
+            execute(self.connection, ISOLATION)
             execute(self.connection, WORK_MEMORY)
             for returning in self.parts:
                 returning.lock()
-            there = {returning.name for returning in self.parts if not returning.is_gone}
-            with without_triggers(self.connection, sorted(there)):
-                for returning in in_order(self.connection, self.parts):
-                    returning.work()
-            notes = [line for returning in self.parts for line in returning.refer()]
-            notes += [line for returning in self.parts for line in returning.let_refer()]
-            for returning in self.parts:
-                returning.check()
+            with plainly(self.connection.connection, encoded=False):
+                return self._bring_back(without)
+
+    def _bring_back(self, without: Iterable[Without]) -> list[str]:
+        there = sorted({returning.name for returning in self.parts if not returning.is_gone})
+        with ExitStack() as stack:
+            for what in without:
+                stack.enter_context(what(self.connection, there))
+            for returning in in_order(self.connection, self.parts):
+                returning.work()
+        notes = [line for returning in self.parts for line in returning.refer()]
+        notes += [line for returning in self.parts for line in returning.let_refer()]
+        for returning in self.parts:
+            returning.check()
         return notes
 
 
@@ -133,6 +159,11 @@ def telling_why(connection: BaseDatabaseWrapper) -> Iterator[None]:
         raise NotRestored(
             f"{_told(error)}. Mend the rows that are in the way, or restore it --into another "
             "database, and take from there what is wanted."
+        ) from error
+    except (DataError, ProgrammingError) as error:
+        raise NotRestored(
+            f"{_told(error)}. Where the tables are not as they were, undo what came since first, or restore it --into "
+            "another database, and take from there what is wanted."
         ) from error
     except (DatabaseError, ProgramFailed) as error:
         raise NotRestored(f"{_told(error)}.") from error

@@ -22,23 +22,27 @@ from migration_guard.restoring.files import read_rows
 from migration_guard.restoring.keeping import AFTER
 from migration_guard.restoring.looking import keeps_values
 from migration_guard.restoring.points import Part, RestorePoint
-from migration_guard.restoring.tables import Name, columns_of, ensure_schema, equal, key_of, listed
+from migration_guard.restoring.tables import Name, columns_of, ensure_schema, equal, key_of, listed, own_rows
 
 KEPT = "migration_guard_kept_{number}"
-CREATE = SQL("CREATE TEMPORARY TABLE {kept} ({columns})")
+# What an earlier one has left in this session.
+CREATE = SQL("DROP TABLE IF EXISTS pg_temp.{kept}; CREATE TEMPORARY TABLE {kept} ({columns})")
 ANALYZE = SQL("ANALYZE {kept}")
+SINCE_TABLE = Identifier("migration_guard_since")
+CREATE_SINCE = SQL("DROP TABLE IF EXISTS pg_temp.{since}; CREATE TEMPORARY TABLE {since} (LIKE {kept})")
 # What was written after the values were copied stands over them; where there was no value, none returns.
 SUPERSEDE = SQL("DELETE FROM {kept} kept USING {since} since WHERE {same_key}")
 TAKE_OVER = SQL("INSERT INTO {kept} SELECT * FROM {since}")
 WITHOUT_VALUE = SQL("DELETE FROM {kept} WHERE {column} IS NULL")
 TAKE_IN = SQL("UPDATE {kept} kept SET {column} = value.{column} FROM {value} value WHERE {same_key}")
 COUNT_KEPT = SQL("SELECT count(*) FROM {kept}")
+COUNT_ROWS = SQL("SELECT count(*) FROM {table}")
 COUNT = SQL("SELECT count(*) FROM {kept} kept JOIN {table} live ON {same_key} WHERE {condition}")
 COUNT_GONE = SQL("SELECT count(*) FROM {kept} kept WHERE NOT EXISTS (SELECT FROM {table} live WHERE {same_key})")
 ADD_COLUMN = SQL("ALTER TABLE {table} ADD COLUMN {column} {type}")
 UPDATE = SQL("UPDATE {table} live SET {values} FROM {kept} kept WHERE {same_key} AND {differs}")
 INSERT = SQL("""
-    INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
+    INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE
     SELECT {kept_columns} FROM {kept} kept WHERE NOT EXISTS (SELECT FROM {table} live WHERE {same_key})
 """)
 DIFFERS = SQL("ROW({kept_columns})::text IS DISTINCT FROM ROW({live_columns})::text")
@@ -85,7 +89,6 @@ class Returning:
         self.part = part
         self.name = Name(part.schema, part.table)
         self.kept = Identifier(KEPT.format(number=number))
-        self.since = Identifier(KEPT.format(number=f"{number}_since"))
 
     # Whether the whole table is to be made again.
     is_gone = False
@@ -124,11 +127,15 @@ class Returning:
             execute(self.connection, LOCK.format(table=self.name.sql, mode=SQL(self.lock_mode)))
 
     @property
+    def own_rows(self) -> Composable:
+        return own_rows(self.connection, self.name)
+
+    @property
     def same_key(self) -> Composable:
         return equal(self.part.key, "kept", "live")
 
     def number(self, query: SQL, **words: Composable) -> int:
-        composed = query.format(kept=self.kept, table=self.name.sql, same_key=self.same_key, **words)
+        composed = query.format(kept=self.kept, table=self.own_rows, same_key=self.same_key, **words)
         return int(rows(self.connection, composed.as_string(self.session))[0][0])
 
     def create(self, table: Composable, columns: dict[str, str]) -> None:
@@ -142,20 +149,18 @@ class ColumnReturning(Returning):
     def stage(self) -> None:
         there = columns_of(self.connection, self.name)
         if not there:
-            raise NotRestored(f"There is no table {self.part.table}, whose {self.part.column} is to return.")
+            raise NotRestored(
+                f"There is no table {self.part.table}, whose {self.part.column} is to return. Undo what came since "
+                "first, or restore it --into another database."
+            )
         was = self.part.columns[self.part.column]
         if not keeps_values(was, now := there.get(self.part.column, was)):
             raise NotRestored(
                 f"{self.part.table}.{self.part.column} has the type {now} now and was {was}, so that values would not "
                 "be what they were. Undo the migration first: manage.py rollback."
             )
-        for table, file in zip((self.kept, self.since), self.part.files, strict=True):
-            self.create(table, self.part.columns)
-            read_rows(self.session, self.point.path / file.name, table, listed(self.part.columns))
-        same_key = equal(self.part.key, "kept", "since")
-        execute(self.connection, SUPERSEDE.format(kept=self.kept, since=self.since, same_key=same_key))
-        execute(self.connection, TAKE_OVER.format(kept=self.kept, since=self.since))
-        execute(self.connection, WITHOUT_VALUE.format(kept=self.kept, column=self.column))
+        self.create(self.kept, self.part.columns)
+        read_values(self.connection, self.point, self.part, self.kept)
         execute(self.connection, ANALYZE.format(kept=self.kept))
 
     def describe(self) -> Iterator[str]:
@@ -176,7 +181,7 @@ class ColumnReturning(Returning):
             execute(self.connection, ADD_COLUMN.format(table=self.name.sql, column=self.column, type=type_))
         values = SQL("{0} = kept.{0}").format(self.column)
         update = UPDATE.format(
-            table=self.name.sql, values=values, kept=self.kept, same_key=self.same_key, differs=self._differs
+            table=self.own_rows, values=values, kept=self.kept, same_key=self.same_key, differs=self._differs
         )
         execute(self.connection, update)
 
@@ -198,7 +203,19 @@ class ColumnReturning(Returning):
 
     @property
     def _differs(self) -> Composable:
-        return SQL("kept.{0}::text IS DISTINCT FROM live.{0}::text").format(self.column)
+        return SQL('kept.{0}::text COLLATE "C" IS DISTINCT FROM live.{0}::text COLLATE "C"').format(self.column)
+
+
+def read_values(connection: BaseDatabaseWrapper, point: RestorePoint, part: Part, table: Composable) -> None:
+    """Write the values of a column into a table that has its columns and nothing in it."""
+    first, second = part.files
+    columns, words = listed(part.columns), {"kept": table, "since": SINCE_TABLE}
+    read_rows(connection.connection, point.path / first.name, table, columns)
+    execute(connection, CREATE_SINCE.format(**words))
+    read_rows(connection.connection, point.path / second.name, SINCE_TABLE, columns)
+    execute(connection, SUPERSEDE.format(same_key=equal(part.key, "kept", "since"), **words))
+    execute(connection, TAKE_OVER.format(**words))
+    execute(connection, WITHOUT_VALUE.format(column=Identifier(part.column), **words))
 
 
 class RowsReturning(Returning):
@@ -226,7 +243,7 @@ class RowsReturning(Returning):
                 f"{self.part.table} is not as it was: {what} is not there. Undo what came since first, or restore it "
                 "--into another database."
             )
-        if not key_of(self.connection, self.name):
+        if not (self.part.key and key_of(self.connection, self.name)):
             raise NotRestored(
                 f"{self.part.table} has no primary key that would tell its rows apart: restore it --into another "
                 "database, and take from there what is wanted."
@@ -244,12 +261,14 @@ class RowsReturning(Returning):
         for value in self.values:
             self._take_in(value)
         always = {column for (column,) in rows(self.connection, ALWAYS, [str(self.name)])}
-        changed = [column for column in self.columns if column not in always.union(self.part.key)]
-        words: dict[str, Composable] = {"table": self.name.sql, "kept": self.kept, "same_key": self.same_key}
+        # Keys too: 1.10 and 1.1 are the same one, and so are texts where their case does not count.
+        changed = [column for column in self.columns if column not in always]
+        words: dict[str, Composable] = {"table": self.own_rows, "kept": self.kept, "same_key": self.same_key}
         if changed:
             values = SQL(", ").join(SQL("{0} = kept.{0}").format(Identifier(column)) for column in changed)
             execute(self.connection, UPDATE.format(values=values, differs=self.differs, **words))
-        insert = INSERT.format(columns=listed(self.columns), kept_columns=listed(self.columns, of="kept"), **words)
+        columns, kept_columns = listed(self.columns), listed(self.columns, of="kept")
+        insert = INSERT.format(target=self.name.sql, columns=columns, kept_columns=kept_columns, **words)
         execute(self.connection, insert)
         for column in self.part.key:
             if self.part.columns[column] in INTEGERS:
@@ -353,7 +372,7 @@ class TableReturning(RowsReturning):
     def check(self) -> None:
         if not self.is_gone:
             super().check()
-        elif (count := rows(self.connection, f"SELECT count(*) FROM {self.name}")[0][0]) != self.part.rows:  # noqa: S608
+        elif (count := self.number(COUNT_ROWS)) != self.part.rows:
             raise NotRestored(f"{self.part.table} has {count:,} rows, and had {self.part.rows:,}.")
 
     @cached_property

@@ -29,6 +29,7 @@ WITH_PARTITIONS = """
     CROSS JOIN LATERAL (SELECT named.oid UNION SELECT relid FROM pg_partition_tree(named.oid)) tree (member)
     JOIN pg_class ON pg_class.oid = member JOIN pg_namespace ON pg_namespace.oid = relnamespace
 """
+IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)"
 REFERENCES = """
     SELECT nspname, relname, conname, pg_get_constraintdef(pg_constraint.oid)
     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -61,8 +62,15 @@ def columns_of(connection: BaseDatabaseWrapper, name: Name) -> dict[str, str]:
 
 
 def key_of(connection: BaseDatabaseWrapper, name: Name) -> list[str]:
-    """The columns of the primary key, in their order; none where there is none."""
-    return primary_key(connection, str(name))
+    """The columns of the primary key, in their order; none where there is none, or one that the server makes up."""
+    key = primary_key(connection, str(name))
+    return key if {*key} <= columns_of(connection, name).keys() else []
+
+
+def own_rows(connection: BaseDatabaseWrapper, name: Name) -> Composable:
+    """The table after FROM: with its partitions, and without the tables that inherit from it, which are kept alone."""
+    is_partitioned = rows(connection, IS_PARTITIONED, [str(name)]) == [(True,)]
+    return SQL("{}" if is_partitioned else "ONLY {}").format(name.sql)
 
 
 def with_partitions(connection: BaseDatabaseWrapper, name: Name) -> list[str]:

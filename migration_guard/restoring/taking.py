@@ -24,6 +24,7 @@ from migration_guard.restoring.looking import Destroyed, Look, Table
 from migration_guard.restoring.points import Draft, Manifest, NoRestorePoint, Part, RestorePoint, Shelf
 from migration_guard.restoring.tables import Name, key_of
 from migration_guard.runs import Run
+from migration_guard.statements import until_end_of_transaction
 from migration_guard.units import count, size
 
 VERSION = "SHOW server_version"
@@ -46,8 +47,11 @@ ALL_TABLES = """
         )
 """
 
-# Makes other values of those that are there, where it is not the cast that Django writes.
-USING = re.compile(r'\bUSING\b(?!\s+"[^"]+"::[\w ]+(\([\d, ]+\))?(,|;|$))', re.IGNORECASE)
+# Makes other values of those that are there, where it is not the cast of a column to its own new type, as Django's is.
+USING = re.compile(r"\bUSING\b", re.IGNORECASE)
+OWN_CAST = re.compile(
+    r'ALTER COLUMN ("[^"]+") TYPE ([\w ]+(?:\([\d, ]+\))?)(?: COLLATE "[^"]+")? USING \1::\2(?=,|;|$)', re.IGNORECASE
+)
 
 T = TypeVar("T")
 
@@ -141,11 +145,7 @@ class Taking(Unkept):
             self._finish()
 
     def _finish(self) -> None:
-        after = self._look()
-        destroyed = self._before.destroyed_until(
-            after, partial(is_emptied, self.connection), trusts_types=not self._has_using
-        )
-        missing = [one for one in destroyed if not any(keeping.covers(one) for keeping in self._prepared)]
+        missing = [one for one in self._destroyed() if not any(keeping.covers(one) for keeping in self._prepared)]
         if not_kept := [one for one in missing if not self._keep_now(one)]:
             raise NotKept(not_kept)
         for keeping in (*self._prepared, *self._found):
@@ -154,8 +154,26 @@ class Taking(Unkept):
 
     def _hear(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001
         """Django's execute_wrapper."""
-        self._has_using = self._has_using or bool(USING.search(str(sql)))
-        return execute(sql, params, many, context)
+        text = str(sql)
+        self._has_using = self._has_using or bool(USING.search(OWN_CAST.sub("", text)))
+        number = until_end_of_transaction(text)
+        if not number:
+            return execute(sql, params, many, context)
+        # Among several, it is not known what those before it destroy.
+        if number > 1 or self._prepared or any(self._destroyed()):
+            raise NoRestorePoint.because(
+                f"{self.run.app}.{self.run.name} ends its transaction by itself ({' '.join(text.split())[:60]}), "
+                "before what it destroys is kept. Take the COMMIT or ROLLBACK out of it; with atomic = False, each "
+                "statement of a list is a transaction anyway"
+            )
+        result = execute(sql, params, many, context)
+        self._before = self._look()
+        return result
+
+    def _destroyed(self) -> Iterator[Destroyed]:
+        """Since the transaction began."""
+        is_empty = partial(is_emptied, self.connection)
+        return self._before.destroyed_until(self._look(), is_empty, trusts_types=not self._has_using)
 
     def _look(self) -> Look:
         look = Look.at(self.connection)

@@ -156,6 +156,40 @@ def test_what_fails_leaves_no_point_and_what_waits_for_locks_a_right_one(shop: S
     assert shop.sql("SELECT count(*) FROM shop_item WHERE name LIKE 'ITEM%'") == [(0,)]
 
 
+IS_COPYING = "SELECT FROM pg_stat_activity WHERE application_name ~ 'restore point' AND query ~ '^COPY'"
+
+
+def test_row_that_another_session_takes_out_meanwhile_stays_gone(shop: Stranger) -> None:
+    """Taken out when the copy has it, and before that is compared with the table."""
+    fill(shop, 50_000)
+    shop.operations(
+        "0003_change",
+        f"migrations.RunSQL('{SHOUT} WHERE id < 40000')",
+        "migrations.RunSQL('DELETE FROM shop_item WHERE id < 10')",
+    )
+    taken_out = threading.Event()
+
+    def commit_when_copied(other: psycopg.Connection) -> None:
+        with shop.connect() as watching:
+            while not watching.execute(IS_COPYING).rowcount:
+                time.sleep(0.001)
+        other.commit()
+        taken_out.set()
+
+    with shop.connect() as other:
+        other.autocommit = False
+        other.execute("DELETE FROM shop_item WHERE id = 45000")
+        worker = threading.Thread(target=commit_when_copied, args=(other,))
+        worker.start()
+        succeed(shop, "migrate")
+        assert taken_out.is_set()
+        worker.join()
+
+    assert held(shop) == [("rows", "shop_item", "", 39_999)]
+    restore(shop)
+    assert shop.sql("SELECT count(*), count(*) FILTER (WHERE id = 45000) FROM shop_item") == [(49_999, 0)]
+
+
 def test_million_rows_that_are_changed(shop: Stranger) -> None:
     fill(shop, 1_000_000)
     before = sums(shop, "shop_item")

@@ -27,7 +27,7 @@ DESTROY = [
 COPIES = "query LIKE 'COPY (SELECT %' AND application_name = 'migration_guard restore point'"
 DUMPS = "query LIKE 'COPY public.shop_box%'"
 WRITES = "query LIKE 'CREATE TEMPORARY TABLE%'"
-COMPARES = 'query ~ \'LEFT JOIN "public"."shop_item" live\''
+COMPARES = 'query ~ \'LEFT JOIN ONLY "public"."shop_item" live\''
 SEALED = "query LIKE 'SELECT pg_current_xact_id()%' OR query LIKE 'INSERT INTO \"django_migrations\"%'"
 RESTORES = 'query ~ \'(UPDATE|INSERT INTO) "public"."shop_item"\''
 STAGES = "query LIKE 'COPY \"migration_guard_kept%'"

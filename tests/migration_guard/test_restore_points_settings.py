@@ -98,7 +98,8 @@ def test_session_that_does_not_count(filled: Stranger) -> None:
 
 
 def test_settings_of_the_role(filled: Stranger) -> None:
-    filled.sql("ALTER TABLE shop_item ADD f float8 DEFAULT 0.1::float8 + 0.2, ADD i interval DEFAULT '-1 day 00:00:01'")
+    number = "float8 DEFAULT 0.1::float8 + 0.2"
+    filled.sql(f"ALTER TABLE shop_item ADD f {number}, ADD g {number}, ADD i interval DEFAULT '-1 day 00:00:01'")
     before = sums(filled, "shop_item")
     options = "-c extra_float_digits=-5 -c intervalstyle=sql_standard -c idle_in_transaction_session_timeout=200"
     filled.configure(f"DATABASES['default']['OPTIONS']['options'] = {options!r}")
@@ -106,6 +107,7 @@ def test_settings_of_the_role(filled: Stranger) -> None:
         "0003_drop",
         "migrations.RunSQL('ALTER TABLE shop_item DROP f, DROP i')",
         "migrations.RunSQL('DELETE FROM shop_item WHERE id < 4')",
+        "migrations.RunSQL('UPDATE shop_item SET g = 0.3 WHERE id > 7')",
     )
     succeed(filled, "migrate")
     restore(filled)
@@ -183,6 +185,21 @@ def test_whole_database_and_two_databases_in_one_folder(filled: Stranger) -> Non
         succeed(other, "migrate")
         assert len(points(other)) == 1
     assert points(filled) == [column, whole]
+
+
+def test_commit_before_anything_is_kept_is_refused(filled: Stranger) -> None:
+    before = sums(filled, "shop_item")
+    shout = "UPDATE shop_item SET name = upper(name)"
+    for statements in ([shout, "COMMIT", "SELECT 1"], f"{shout}; COMMIT; SELECT 1", f"{shout}; END"):
+        filled.operations("0003_change", f"migrations.RunSQL({statements!r})")
+        said = refuse(filled, "migrate")
+        assert "shop.0003_change ends its transaction by itself" in said
+        assert sums(filled, "shop_item") == before
+        assert (points(filled), leftovers(filled)) == ([], [])
+    filled.operations("0003_change", f"migrations.RunSQL({['BEGIN', shout, 'COMMIT']!r})", atomic=False)
+    succeed(filled, "migrate")
+    restore(filled)
+    assert sums(filled, "shop_item") == before
 
 
 def test_steps_of_what_is_not_atomic_and_what_cannot_be_undone(filled: Stranger) -> None:
