@@ -46,4 +46,4 @@ def without_uniques(connection: BaseDatabaseWrapper, names: Iterable[Name]) -> I
             words = {"table": table.sql, "name": Identifier(constraint), "definition": SQL(definition)}
             execute(connection, ADD_CONSTRAINT.format(**words))
         else:
-            execute(connection, SQL("{}").format(SQL(definition)))
+            execute(connection, definition)
