@@ -21,6 +21,7 @@ from migration_guard.applied import Say
 from migration_guard.conf import GuardSettings
 
 FORMAT = 1
+MOMENTS = ("taken_at", "run_started_at")
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished-"
 IGNORE = ".gitignore"
@@ -99,7 +100,10 @@ class Part:
 
 @dataclass
 class Manifest:
-    """What a point is of; `direction` is "apply" or "undo", `run` the row of the ledger; none for a whole database."""
+    """What a point is of; `direction` is "apply" or "undo", `run` the row of the ledger; none for a whole database.
+
+    The run's beginning tells the database from another one of its name, as the container's and the laptop's.
+    """
 
     database: str
     server_version: str
@@ -108,11 +112,12 @@ class Manifest:
     migration: str = ""
     direction: str = ""
     run: int | None = None
+    run_started_at: datetime | None = None
     parts: list[Part] = field(default_factory=list)
     format: int = FORMAT
 
     def as_json(self) -> str:
-        values = asdict(self) | {"taken_at": self.taken_at.isoformat()}
+        values = asdict(self) | {name: moment.isoformat() for name in MOMENTS if (moment := getattr(self, name))}
         return json.dumps(values | {"sha256": _digest_of_values(values)}, indent=2) + "\n"
 
     @classmethod
@@ -124,7 +129,7 @@ class Manifest:
                 raise ValueError(f"its format is {values['format']}, and this release knows {FORMAT}")
             if values.pop("sha256") != _digest_of_values(values):
                 raise ValueError("its manifest is not what was written: it was changed since")
-            values["taken_at"] = datetime.fromisoformat(values["taken_at"])
+            values |= {name: datetime.fromisoformat(text) for name in MOMENTS if (text := values.get(name))}
             values["parts"] = [_part(part) for part in values["parts"]]
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:

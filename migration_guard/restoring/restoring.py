@@ -12,6 +12,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from migration_guard.applied import Say
 from migration_guard.connections import execute, rows
+from migration_guard.ledger import Ledger
 from migration_guard.patience import Patience, sqlstate_of
 from migration_guard.programs import ProgramFailed
 from migration_guard.restoring.files import plainly
@@ -23,6 +24,7 @@ from migration_guard.restoring.uniques import without_uniques
 from migration_guard.turns import turn
 
 REFERS_TO = "SELECT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(%s)"
+STARTED = "SELECT started_at FROM migration_guard_run WHERE id = %s"
 OID = "SELECT to_regclass(%s)::oid::bigint"
 # A row has the value already: for good, or until that row has its own again.
 TAKEN = {"23505", "23P01"}
@@ -80,12 +82,22 @@ class Restoring:
             lines = [line for returning in self.parts for line in returning.describe()]
         yield from lines
         manifest = self.point.manifest
+        if not self._is_of_this_database():
+            yield (
+                f"The history of this database has no such run: {self.point.name} was taken in another one, called "
+                f"{manifest.database} too. What returns is what that one held."
+            )
         applied = MigrationRecorder(self.connection).applied_migrations()
         if manifest.direction == "apply" and (manifest.app, manifest.migration) in applied:
             yield (
                 f"{manifest.app}.{manifest.migration} is applied: undo it first where it can be undone (rollback), so "
                 "that what it took away is there as the migrations make it."
             )
+
+    def _is_of_this_database(self) -> bool:
+        manifest = self.point.manifest
+        found = rows(self.connection, STARTED, [manifest.run]) if Ledger(self.connection).exists else []
+        return found == [(manifest.run_started_at,)]
 
     def restore(self) -> None:
         """In one transaction, compared row by row with what was kept. Raises NotRestored, and LockNotObtained."""

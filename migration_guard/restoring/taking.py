@@ -292,7 +292,8 @@ class Taker:
         ((version,),) = rows(self.connection, VERSION)
         manifest = Manifest(self.database, version, timezone.now())
         if run:
-            manifest.app, manifest.migration, manifest.direction, manifest.run = run.app, run.name, run.action, run.pk
+            manifest.app, manifest.migration, manifest.direction = run.app, run.name, run.action
+            manifest.run, manifest.run_started_at = run.pk, run.started_at
         return self.shelf.begin(manifest)
 
     def tell(self, draft: Draft) -> None:

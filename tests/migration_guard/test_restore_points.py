@@ -220,3 +220,17 @@ def test_empty_database_needs_none(shop: Stranger) -> None:
     succeed(shop, "migrate")
 
     assert points(shop) == []
+
+
+@endurance
+def test_point_of_another_database_of_that_name_is_told(filled: Stranger) -> None:
+    filled.operations("0003_drop_v", "migrations.RunSQL('ALTER TABLE shop_item DROP COLUMN v', migrations.RunSQL.noop)")
+    succeed(filled, "migrate")
+    (own,) = points(filled)
+    told = "The history of this database has no such run"
+    assert told not in succeed(filled, "restore", own, "--plan")
+
+    filled.sql("DROP TABLE shop_item, django_migrations, migration_guard_run")
+    succeed(filled, "migrate")
+
+    assert f"{told}: {own} was taken in another one" in succeed(filled, "restore", own, "--plan")
