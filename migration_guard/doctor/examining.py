@@ -12,6 +12,7 @@ from migration_guard.doctor.configuration import check_settings
 from migration_guard.doctor.database import check_constraints, check_indexes, check_role, check_server
 from migration_guard.doctor.diagnosis import Diagnosis, State, unknown
 from migration_guard.doctor.migrations import check_applied, check_files
+from migration_guard.doctor.restore_points import check_restore_points
 from migration_guard.doctor.secrets import hider
 
 # Of a check, which is given the alias of the database.
@@ -23,13 +24,19 @@ ASKING: dict[str, Check] = {
     "indexes": check_indexes,
     "constraints": check_constraints,
 }
+# What is told of without the server, too.
+FURTHER: dict[str, Check] = {
+    "files": check_files,
+    "settings": check_settings,
+    "restore points": check_restore_points,
+}
 
 
 def examine(alias: str) -> list[Diagnosis]:
     """Where the server does not answer, what has to ask it was not looked at."""
     server = _Running("database", check_server, alias)
     asking = [_Running(name, check, alias) for name, check in ASKING.items()]
-    rest = [_Running("files", check_files, alias), _Running("settings", check_settings, alias)]
+    rest = [_Running(name, check, alias) for name, check in FURTHER.items()]
     rest += [_Running(path, _named(path), alias) for path in _further()]
     lines = server.lines()
     if any(line.state == State.OK for line in lines):

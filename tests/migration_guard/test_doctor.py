@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from config.wheel import client_programs
+from tests.migration_guard.restoring import folder
 from tests.migration_guard.stranger import EDITED, INITIAL, Stranger
 from tests.project import fresh_database
 
@@ -176,6 +177,13 @@ def has_a_constraint_not_validated(project: Stranger) -> None:
     project.sql('ALTER TABLE shop_item ADD CONSTRAINT "v is small" CHECK (v < 10) NOT VALID')
 
 
+def has_a_restore_point_that_was_cut(project: Stranger) -> None:
+    has_pending(project)
+    succeed(project, "migrate", "--restore-point")
+    largest = max(folder(project).glob("*/*"), key=lambda path: path.stat().st_size)
+    os.truncate(largest, 100)
+
+
 SCENARIOS: list[tuple[Callable[[Stranger], None], str]] = [
     (has_pending, "1 to be applied: shop.0003_w"),
     (has_two_heads, "shop has two heads: 0003_a, 0003_b"),
@@ -192,6 +200,7 @@ SCENARIOS: list[tuple[Callable[[Stranger], None], str]] = [
     (has_an_invalid_index, 'public."Odd one" of shop_item is INVALID'),
     (has_a_left_copy_of_an_index, "public.item_name_ccnew of shop_item is INVALID"),
     (has_a_constraint_not_validated, '"v is small" of public.shop_item was never validated'),
+    (has_a_restore_point_that_was_cut, "cannot be restored: database.dump has 100 bytes"),
 ]
 
 
