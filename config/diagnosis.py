@@ -179,9 +179,9 @@ def check_backend(_alias: str) -> Iterator[Diagnosis]:
     if container is None or container.state in STOPPED:
         yield from _local_backend("" if container is None else f"; Compose's is {container.state}")
     elif not container.is_of(settings.BASE_DIR):
-        told = f"the containers of this project's name are those of {container.checkout}"
-        care = "COMPOSE_PROJECT_NAME gives this folder its own; what takes those over goes on with their data:"
-        yield problem("backend", f"{told}. {care}", _recreate())
+        care = "to take them over is to go on with their data, and COMPOSE_PROJECT_NAME gives this folder its own"
+        told = f"{care}: the containers of this project's name are those of {container.checkout}"
+        yield problem("backend", told, _recreate())
     else:
         yield _condition(container)
         if container.is_running:
