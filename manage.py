@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command-line utility for administrative tasks."""
 
+import gc
 import io
 import os
 import sys
@@ -27,6 +28,9 @@ def main() -> int:
             raise
         print(explain(error, address_of(connection)), file=sys.stderr)
         return 2
+    finally:
+        # The interpreter's end frees nothing that matters, and would look through all of it, for a third of a second.
+        gc.freeze()
     return 0
 
 

@@ -38,20 +38,34 @@ NOTHING_LISTENS = Diagnosis("refused", "nothing listens there", START_IT, passes
 SAYS_NOTHING = Diagnosis(
     "timeout expired", "what listens there says nothing", f"{START_IT}. {ANOTHER_PORT}", passes=True
 )
+NO_DATABASE = Diagnosis(
+    "does not exist", "the server has no such database or role", "Create it, or change POSTGRES_DB."
+)
 # The first whose sign is in libpq's message holds: a failed connection has no SQLSTATE.
 DIAGNOSES = [
     WRONG_PASSWORD,
     Diagnosis("no password supplied", "the server asks for a password", "Set POSTGRES_PASSWORD."),
-    Diagnosis("no pg_hba.conf entry", "the server admits no such connection", "Allow it in the server's pg_hba.conf."),
-    Diagnosis("does not exist", "the server has no such database or role", "Create it, or change POSTGRES_DB."),
+    Diagnosis("pg_hba.conf", "the server admits no such connection", "Allow it in the server's pg_hba.conf."),
+    Diagnosis("not permitted to log in", "the role may not log in", "Allow it, as a superuser: ALTER ROLE ... LOGIN."),
+    Diagnosis("certificate", "the server's certificate is not accepted", "PGSSLROOTCERT names the file of its issuer."),
+    NO_DATABASE,
     Diagnosis("expected authentication request", "what listens there is no PostgreSQL server", ANOTHER_PORT),
     Diagnosis("invalid response to SSL negotiation", "what listens there is no PostgreSQL server", ANOTHER_PORT),
+    Diagnosis("SSL was required", "the server does not speak TLS", "Set it up there, or change PGSSLMODE."),
     SAYS_NOTHING,
     NOTHING_LISTENS,
     Diagnosis(
         "resolve", "the host name is unknown", "Change POSTGRES_SERVER: localhost, or db in Compose.", passes=True
     ),
-    Diagnosis("starting up", "the server is starting", "Wait until it has recovered: its log tells.", passes=True),
+    *(
+        Diagnosis(sign, "all connections of the server are taken", "End some, or raise max_connections.", passes=True)
+        for sign in ("too many", "connection slots are reserved")
+    ),
+    *(
+        Diagnosis(sign, "the server is starting", "Wait until it has recovered: its log tells.", passes=True)
+        for sign in ("starting up", "not yet accepting connections", "in recovery mode")
+    ),
+    Diagnosis("shutting down", "the server is stopping", START_IT, passes=True),
 ]
 UNKNOWN = Diagnosis("", "the connection failed", "The server's log may tell more.", passes=True)
 

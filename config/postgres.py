@@ -28,7 +28,8 @@ HOME = ".postgres"
 ROOT_HOME = Path("/var/lib/my-trader")
 START_RETRY_SECONDS = 10.0
 DATABASE_EXISTS = "SELECT FROM pg_database WHERE datname = %s"
-ALTER_PASSWORD = sql.SQL("ALTER ROLE {user} PASSWORD {password}")
+# One that has expired is refused like a wrong one.
+ALTER_PASSWORD = sql.SQL("ALTER ROLE {user} PASSWORD {password} VALID UNTIL 'infinity'")
 CREATE_DATABASE = sql.SQL("CREATE DATABASE {database}")
 
 
@@ -111,6 +112,10 @@ class EmbeddedServer:
         self._prepare_home()
         if not self.data.exists():
             self._initialise()
+        self._launch()
+        self._create_database()
+
+    def _launch(self) -> None:
         deadline = time.monotonic() + START_RETRY_SECONDS
         while not self.pid:
             self._remove_stale_lock()
@@ -119,7 +124,6 @@ class EmbeddedServer:
                 raise ServerFailed(f"The embedded PostgreSQL does not start; the end of {self.log}:\n{self._log_end()}")
             if started.returncode:
                 time.sleep(0.3)
-        self._create_database()
 
     def stop(self) -> None:
         """Disconnect everybody and shut down cleanly; returns when the server has ended."""
@@ -136,10 +140,17 @@ class EmbeddedServer:
         words = {"user": sql.Identifier(self.address.user), "password": sql.Literal(self.address.password)}
         statement = ALTER_PASSWORD.format(**words).as_string(None)
         done = self._run("postgres", "--single", "-D", self.data, "postgres", stdin=f"{statement}\n")
+        if was_running:
+            self._launch()
+        if f'role "{self.address.user}" does not exist' in done.stdout:
+            raise ServerFailed(
+                f"The server has no role {self.address.user}: its data was made with another POSTGRES_USER. Put that "
+                "one back in .env."
+            )
         if done.returncode or "ERROR" in done.stdout:
             raise ServerFailed(f"The password was not changed; PostgreSQL ended with code {done.returncode}.")
         if was_running:
-            self.start()
+            self._create_database()
 
     @property
     def programs(self) -> Path:

@@ -3,16 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
-from django.conf import settings
 from django.db import connections
 from django.utils.module_loading import import_string
 
 from migration_guard.conf import GuardSettings
+from migration_guard.doctor.configuration import check_settings
 from migration_guard.doctor.database import check_constraints, check_indexes, check_role, check_server
 from migration_guard.doctor.diagnosis import Diagnosis, State, unknown
 from migration_guard.doctor.migrations import check_applied, check_files
+from migration_guard.doctor.restore_points import check_restore_points
+from migration_guard.doctor.secrets import hider
 
 # Of a check, which is given the alias of the database.
 Check = Callable[[str], Iterable[Diagnosis]]
@@ -23,22 +24,32 @@ ASKING: dict[str, Check] = {
     "indexes": check_indexes,
     "constraints": check_constraints,
 }
-SHORTEST_SECRET = 6
-# What a command may name, though a password is the same.
-NAMES = ("HOST", "NAME", "USER")
+# What is told of without the server, too.
+FURTHER: dict[str, Check] = {
+    "files": check_files,
+    "settings": check_settings,
+    "restore points": check_restore_points,
+}
 
 
 def examine(alias: str) -> list[Diagnosis]:
-    """The server first: where it does not answer, what has to ask it is not looked at."""
-    first = _Running("database", check_server, alias)
-    rest = [_Running("files", check_files, alias)]
-    rest += [_Running(path, _named(path), alias) for path in GuardSettings.load().DOCTOR]
-    lines = first.lines()
-    if all(line.state == State.OK for line in lines):
-        rest = [*(_Running(name, check, alias) for name, check in ASKING.items()), *rest]
+    """Where the server does not answer, what has to ask it was not looked at."""
+    server = _Running("database", check_server, alias)
+    asking = [_Running(name, check, alias) for name, check in ASKING.items()]
+    rest = [_Running(name, check, alias) for name, check in FURTHER.items()]
+    rest += [_Running(path, _named(path), alias) for path in _further()]
+    lines = server.lines()
+    if any(line.state == State.OK for line in lines):
+        rest = [*asking, *rest]
     else:
         lines += [unknown(name, "not looked at, as the database does not answer") for name in ASKING]
-    return [_without_secrets(line) for line in [*lines, *(line for running in rest for line in running.lines())]]
+    hide = hider()
+    return [line.rewritten(hide) for line in [*lines, *(line for running in rest for line in running.lines())]]
+
+
+def _further() -> list[str]:
+    paths = GuardSettings.load().DOCTOR
+    return [str(path) for path in paths] if isinstance(paths, list | tuple) else []
 
 
 def _named(path: str) -> Check:
@@ -47,6 +58,12 @@ def _named(path: str) -> Check:
         return found(alias)
 
     return check
+
+
+def _checked(line: object) -> Diagnosis:
+    if not isinstance(line, Diagnosis):
+        raise TypeError(f"it gives {line!r}, and not a Diagnosis")
+    return line
 
 
 class _Running:
@@ -62,9 +79,9 @@ class _Running:
     def _run(self, check: Check, alias: str) -> None:
         try:
             for line in check(alias):
-                self._found.append(line)
-        # Whatever a check meets is one line, and the others are told all the same.
-        except Exception as error:
+                self._found.append(_checked(line))
+        # Whatever a check meets is one line, its exit too, and the others are told all the same.
+        except BaseException as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             self._found.append(unknown(self.name, f"could not be looked at: {reason}"))
         finally:
@@ -75,15 +92,3 @@ class _Running:
         self._thread.join(max(0.0, self._ends_at - time.monotonic()))
         over = [unknown(self.name, f"took longer than {LIMIT_SECONDS:g} s")] if self._thread.is_alive() else []
         return [*self._found, *over]
-
-
-def _without_secrets(line: Diagnosis) -> Diagnosis:
-    """Nothing that a check quotes shows a password."""
-    databases = settings.DATABASES.values()
-    names = {str(database.get(key)) for database in databases for key in NAMES}
-    secrets = {settings.SECRET_KEY, *(str(database.get("PASSWORD") or "") for database in databases)} - names
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET:
-            message, mend = line.message.replace(secret, "***"), line.mend.replace(secret, "***")
-            line = replace(line, message=message, mend=mend)
-    return line

@@ -1,5 +1,6 @@
 """The migrations: the files by themselves, beside the models, and beside what the database has."""
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -17,12 +18,13 @@ from django.db.migrations.exceptions import (
     NodeNotFoundError,
 )
 from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
+from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
+from migration_guard.conf import GuardSettings
 from migration_guard.connections import rows
-from migration_guard.doctor.diagnosis import Diagnosis, State, command, note, ok, problem
+from migration_guard.doctor.diagnosis import Diagnosis, State, command, note, ok, problem, unknown
 from migration_guard.doctor.session import looking
 from migration_guard.executor import GuardedExecutor
 from migration_guard.ledger import MigrationKey, source_of
@@ -33,6 +35,7 @@ from migration_guard.turns import is_taken
 from migration_guard.units import listed
 
 BROKEN_GRAPH = (BadMigrationError, CircularDependencyError, NodeNotFoundError)
+UNCOMPARED = unknown("migrations", "not looked at, as the files do not say which there ought to be")
 IN_CONFLICT = "<<<<<<<"
 COLUMNS = """
     SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
@@ -43,6 +46,10 @@ COLUMNS = """
 
 def check_files(alias: str) -> Iterator[Diagnosis]:
     """That they form one line in each app, and say what the models say, as `makemigrations --check` looks at it."""
+    if closed := _closed_folders():
+        for folder in closed:
+            yield problem("files", f"{folder} cannot be read", shlex.join(["chmod", "-R", "u+rX", str(folder)]))
+        return
     try:
         loader = MigrationLoader(None)
     except BROKEN_GRAPH as error:
@@ -53,6 +60,20 @@ def check_files(alias: str) -> Iterator[Diagnosis]:
         yield problem("files", f"{app} has two heads: {', '.join(sorted(names))}", _joining(app, names, alias))
     if not conflicts:
         yield from _unwritten(loader)
+
+
+def _closed_folders() -> list[Path]:
+    """Those with something that this process cannot read. Django takes such an app for one without migrations."""
+    folders = [Path(apps.get_app_config(label).path, "migrations") for label in GuardSettings.load().guarded_apps()]
+    return [folder for folder in folders if folder.is_dir() and not _is_readable(folder)]
+
+
+def _is_readable(folder: Path) -> bool:
+    return _may(folder, os.R_OK | os.X_OK) and all(_may(path, os.R_OK) for path in folder.glob("[!.]*.py"))
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _joining(app: str, heads: Iterable[str], alias: str) -> str:
@@ -80,19 +101,27 @@ def _is_applied(app: str, names: Iterable[str], alias: str) -> bool:
 
 
 def _unwritten(loader: MigrationLoader) -> Iterator[Diagnosis]:
-    questioner = NonInteractiveMigrationQuestioner(specified_apps=None, dry_run=True)
+    # The one that asks nobody: that of --no-input ends the process where a column has no default.
+    questioner = MigrationQuestioner(dry_run=True)
     detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)
     changes = detector.changes(graph=loader.graph)
+    own = set(GuardSettings.load().guarded_apps())
     for app, migrations in sorted(changes.items()):
         told = [operation.describe() for migration in migrations for operation in migration.operations]
-        mend = command("makemigrations", app, "-n", migrations[0].suggest_name())
-        yield problem("models", f"{app} has changes without a migration: {listed(told)}", mend)
-    if not changes:
+        if app in own:
+            mend = command("makemigrations", app, "-n", migrations[0].suggest_name())
+            yield problem("models", f"{app} has changes without a migration: {listed(told)}", mend)
+        else:
+            yield note("models", f"{app}, not the project's own, has changes without a migration: {listed(told)}")
+    if own.isdisjoint(changes):
         yield ok("models", "no change is without a migration")
 
 
 def check_applied(alias: str) -> Iterator[Diagnosis]:
     """What the database has of them."""
+    if _closed_folders():
+        yield UNCOMPARED
+        return
     with looking(alias) as session:
         try:
             patience = Patience(session, say=lambda text: None)
@@ -102,7 +131,7 @@ def check_applied(alias: str) -> Iterator[Diagnosis]:
             yield problem("migrations", f"{error} showmigrations shows what is recorded.")
             return
         except BROKEN_GRAPH:
-            # The files alone show it.
+            yield UNCOMPARED
             return
         found = list(_Differences(executor, alias).found())
     yield from found

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -162,18 +162,31 @@ class RestorePoint:
 
     def problems(self) -> Iterator[str]:
         """What keeps it from being restored: each file is read, and compared with what was written."""
+        return self._compare(self._difference)
+
+    def gaps(self) -> Iterator[str]:
+        """Those of the problems that show without reading: a file that is gone, or has another size."""
+        return self._compare(self._difference_of_size)
+
+    def _compare(self, difference: Callable[[KeptFile], str]) -> Iterator[str]:
         for part in self.manifest.parts:
             for file in part.files:
-                path = self.path / file.name
                 try:
-                    size, digest = path.stat().st_size, digest_of(path)
+                    found = difference(file)
                 except OSError as error:
-                    yield f"{file.name} cannot be read: {error.strerror}"
-                    continue
-                if size != file.bytes:
-                    yield f"{file.name} has {size} bytes, and {file.bytes} were written"
-                elif digest != file.sha256:
-                    yield f"{file.name} is not what was written: its bytes were changed since"
+                    found = f"cannot be read: {error.strerror}"
+                if found:
+                    yield f"{file.name} {found}"
+
+    def _difference(self, file: KeptFile) -> str:
+        found = self._difference_of_size(file)
+        if not found and digest_of(self.path / file.name) != file.sha256:
+            return "is not what was written: its bytes were changed since"
+        return found
+
+    def _difference_of_size(self, file: KeptFile) -> str:
+        size = (self.path / file.name).stat().st_size
+        return f"has {size} bytes, and {file.bytes} were written" if size != file.bytes else ""
 
 
 class Shelf:

@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 
+from config.compose import PROJECT, Compose
 from config.diagnosis import compare
 from config.postgres import ROOT_HOME, home_of
 from config.processes import PidFile
@@ -24,7 +25,11 @@ from migration_guard.doctor import State
 from tests.project import Project, copy_tree, database_environment
 from tests.server import free_port
 
-SLEEPING = "#!/bin/sh\nsleep 60\n"
+SLEEPING = "sleep 60"
+# What Compose says of a line of `.env` that it cannot read, and docker without its engine.
+QUOTING = 'echo "failed to read $PWD/.env: line 25: unterminated quoted value \'a-token-of-others" >&2; exit 1'
+STOPPED = "echo 'Cannot connect to the Docker daemon at unix:///run/docker.sock.' >&2; exit 1"
+PRODUCTION = ("docker-compose.yml", "docker-compose.production.yml")
 LIMIT_SECONDS = 3.0
 WAITING = """
     SELECT pid FROM pg_stat_activity
@@ -82,6 +87,10 @@ def put(project: Project, **values: str) -> None:
     dotenv.write_text(text)
 
 
+def port_of_the_server(project: Project) -> int:
+    return int((home_of(project.path) / "data" / "postmaster.pid").read_text().splitlines()[3])
+
+
 def value_of(project: Project, name: str) -> str:
     (found,) = re.findall(rf"^{name}=(.*)$", (project.path / ".env").read_text(), flags=re.M)
     return str(found)
@@ -116,9 +125,9 @@ def mended(project: Project, line: Line) -> None:
 
 
 @contextmanager
-def hanging_docker(project: Project) -> Iterator[None]:
+def docker_that(does: str, project: Project) -> Iterator[None]:
     docker = project.path.parent / "programs" / "docker"
-    docker.write_text(SLEEPING)
+    docker.write_text(f"#!/bin/sh\n{does}\n")
     docker.chmod(0o755)
     try:
         yield
@@ -259,6 +268,70 @@ def test_password_that_was_changed_after_the_data_was_made(prepared: Project) ->
 
 
 @pytest.mark.endurance
+def test_password_that_has_expired(prepared: Project) -> None:
+    with connect(prepared) as session:
+        session.execute("ALTER ROLE postgres VALID UNTIL '2020-01-01'")
+
+    line = problem_of(prepared, "server")
+
+    assert "the server refuses the password" in line["message"]
+    mended(prepared, line)
+
+
+@pytest.mark.endurance
+def test_role_that_the_data_was_not_made_with(prepared: Project) -> None:
+    put(prepared, POSTGRES_USER="another")
+
+    refused = prepared.run("sh", "-c", problem_of(prepared, "server")["mend"])
+
+    assert refused.returncode == 2
+    assert "The server has no role another: its data was made with another POSTGRES_USER" in refused.stdout
+    put(prepared, POSTGRES_USER="postgres")
+    assert [line for line in doctor(prepared) if line["state"] not in {"ok", "note"}] == []
+
+
+@pytest.mark.endurance
+def test_database_that_is_not_there(prepared: Project) -> None:
+    put(prepared, POSTGRES_DB="another")
+
+    line = problem_of(prepared, "server")
+
+    assert 'database "another" does not exist' in line["message"]
+    mended(prepared, line)
+    put(prepared, POSTGRES_DB="app")
+
+
+@pytest.mark.endurance
+def test_server_on_another_host_is_not_mended_by_one_of_this_machine(prepared: Project) -> None:
+    put(prepared, POSTGRES_SERVER="127.0.0.9", POSTGRES_PORT=str(free_port()))
+    line = problem_of(prepared, "server")
+    put(prepared, POSTGRES_SERVER="localhost", POSTGRES_PORT=str(port_of_the_server(prepared)))
+
+    assert "Start that one, or change POSTGRES_SERVER or POSTGRES_PORT" in line["message"]
+    assert line["mend"] == ""
+
+
+@pytest.mark.endurance
+def test_address_of_this_machine_that_the_server_does_not_listen_at(prepared: Project) -> None:
+    put(prepared, POSTGRES_SERVER="::1")
+    line = problem_of(prepared, "server")
+
+    assert "at 127.0.0.1 it does" in line["message"]
+    mended(prepared, line)
+
+
+@pytest.mark.endurance
+def test_port_that_was_changed_to_one_that_a_stranger_has(prepared: Project) -> None:
+    taken = free_port()
+    put(prepared, POSTGRES_PORT=str(taken))
+    with listening(taken, b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+        line = problem_of(prepared, "server")
+        mended(prepared, line)
+
+    assert value_of(prepared, "POSTGRES_PORT") == str(port_of_the_server(prepared))
+
+
+@pytest.mark.endurance
 def test_password_is_in_no_command_line(prepared: Project) -> None:
     put(prepared, POSTGRES_PASSWORD="a-password-to-look-for")
     seen = ""
@@ -293,7 +366,7 @@ def test_everything_at_once(prepared: Project) -> None:
     migrations = prepared.path / "trader" / "migrations"
     migrations.chmod(0o700)
     ports = [int(value_of(prepared, name)) for name in ("POSTGRES_PORT", "BACKEND_PORT")]
-    with hanging_docker(prepared), listening(ports[0], b""), listening(ports[1], b""):
+    with docker_that(SLEEPING, prepared), listening(ports[0], b""), listening(ports[1], b""):
         lines = doctor(prepared)
 
     told = [(line["subject"], line["state"]) for line in lines]
@@ -334,6 +407,8 @@ def test_session_that_is_held(prepared: Project) -> None:
         program = prepared.start(sys.executable, "manage.py", "doctor", "--json")
         while not (waiting := watching.execute(WAITING).fetchall()):
             assert program.poll() is None
+            # Asking without a pause, and answering, would take both cores from what is timed.
+            time.sleep(0.02)
         for (pid,) in waiting:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -383,6 +458,17 @@ def test_migrations_that_the_containers_user_cannot_read(prepared: Project) -> N
 
 
 @pytest.mark.endurance
+def test_lock_of_an_editor_is_no_file_that_cannot_be_read(prepared: Project) -> None:
+    lock = prepared.path / "trader" / "migrations" / ".#0001_user.py"
+    lock.symlink_to("somebody@somewhere.123")
+
+    told = [(line["subject"], line["state"]) for line in doctor(prepared)]
+
+    lock.unlink()
+    assert ("files", "ok") in told
+
+
+@pytest.mark.endurance
 def test_port_of_the_backend_that_a_stranger_has(prepared: Project) -> None:
     with listening(int(value_of(prepared, "BACKEND_PORT")), b"SSH-2.0-OpenSSH\r\n"):
         line = problem_of(prepared, "backend")
@@ -393,11 +479,52 @@ def test_port_of_the_backend_that_a_stranger_has(prepared: Project) -> None:
 
 @pytest.mark.endurance
 def test_docker_that_hangs_is_not_waited_for(prepared: Project) -> None:
-    with hanging_docker(prepared):
+    with docker_that(SLEEPING, prepared):
         lines = doctor(prepared)
 
     (backend,) = [line for line in lines if line["subject"] == "backend"]
     assert "docker does not answer within 1.3 s" in backend["message"]
+
+
+@pytest.mark.endurance
+def test_environment_that_compose_cannot_read_is_told_and_not_quoted(prepared: Project) -> None:
+    with docker_that(QUOTING, prepared):
+        lines = doctor(prepared)
+
+    (backend,) = [line for line in lines if line["subject"] == "backend"]
+    assert backend["message"].startswith("Compose cannot read .env, line 25")
+    assert "a-token-of-others" not in json.dumps(lines)
+
+
+@pytest.mark.endurance
+def test_docker_that_is_stopped_is_told_before_another_server_is_started(prepared: Project) -> None:
+    run(prepared, "python manage.py db stop")
+    with docker_that(STOPPED, prepared):
+        line = problem_of(prepared, "server")
+
+    assert "Cannot connect to the Docker daemon" in line["message"]
+    assert "mend that where the data is in Compose's db" in line["message"]
+    mended(prepared, line)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [(PRODUCTION[:1], ""), (PRODUCTION, " -f docker-compose.yml -f docker-compose.production.yml")],
+)
+def test_containers_are_mended_with_the_files_that_they_were_made_with(
+    files: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "a, b"
+    checkout.mkdir()
+    paths = ",".join(str(checkout / name) for name in files)
+    labels = f"maintainer=x,{PROJECT}.config_files={paths},{PROJECT}.service=db,{PROJECT}.working_dir={checkout}"
+    container = {"Service": "db", "State": "running", "Health": "healthy", "Labels": labels, "Publishers": None}
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(container)}\nEND\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    assert Compose(checkout).command("up", "--wait") == f"docker compose{told} up --wait"
 
 
 @pytest.mark.parametrize(

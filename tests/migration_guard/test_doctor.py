@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from config.wheel import client_programs
+from tests.migration_guard.restoring import folder
 from tests.migration_guard.stranger import EDITED, INITIAL, Stranger
 from tests.project import fresh_database
 
@@ -25,7 +27,33 @@ class Item(models.Model):
 """
 V = "    v = models.IntegerField(null=True)\n"
 HANGS = "import time\n\ndef check(alias):\n    time.sleep(60)\n    return []\n"
+MISBEHAVING = """
+import sys
+from migration_guard.doctor import ok
+
+def gives_texts(alias):
+    return ["nonsense"]
+
+def exits(alias):
+    sys.exit(3)
+
+def prints(alias):
+    print("not a line of the doctor")
+    yield ok("prints", "two\\nlines")
+
+def quotes_addresses(alias):
+    raise OSError("no answer of redis://user:secret-of-redis@host/0 nor of host=h password='secret of libpq' port=1")
+
+def quotes_settings(alias):
+    from django.conf import settings
+    raise OSError(f"{settings.CACHES['default']['OPTIONS']['password']}, {settings.DATABASES['default']['PASSWORD']}")
+"""
 RAISES = "from django.conf import settings\n\ndef check(alias):\n    raise OSError(settings.SECRET_KEY)\n"
+# Root reads everything, unless this right is taken from it.
+WITHOUT_RIGHT = "-dac_override,-dac_read_search"
+AS_WHO_IS_REFUSED = (
+    ("setpriv", f"--bounding-set={WITHOUT_RIGHT}", f"--inh-caps={WITHOUT_RIGHT}") if os.geteuid() == 0 else ()
+)
 IN_CONFLICT = "<<<<<<< HEAD\n0003_a\n=======\n0003_b\n>>>>>>> branch\n"
 LOCKS = """
     SELECT mode, relation::regclass::text FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -149,6 +177,13 @@ def has_a_constraint_not_validated(project: Stranger) -> None:
     project.sql('ALTER TABLE shop_item ADD CONSTRAINT "v is small" CHECK (v < 10) NOT VALID')
 
 
+def has_a_restore_point_that_was_cut(project: Stranger) -> None:
+    has_pending(project)
+    succeed(project, "migrate", "--restore-point")
+    largest = max(folder(project).glob("*/*"), key=lambda path: path.stat().st_size)
+    os.truncate(largest, 100)
+
+
 SCENARIOS: list[tuple[Callable[[Stranger], None], str]] = [
     (has_pending, "1 to be applied: shop.0003_w"),
     (has_two_heads, "shop has two heads: 0003_a, 0003_b"),
@@ -165,6 +200,7 @@ SCENARIOS: list[tuple[Callable[[Stranger], None], str]] = [
     (has_an_invalid_index, 'public."Odd one" of shop_item is INVALID'),
     (has_a_left_copy_of_an_index, "public.item_name_ccnew of shop_item is INVALID"),
     (has_a_constraint_not_validated, '"v is small" of public.shop_item was never validated'),
+    (has_a_restore_point_that_was_cut, "cannot be restored: database.dump has 100 bytes"),
 ]
 
 
@@ -276,6 +312,90 @@ def test_everything_at_once_still_prints_every_line_in_time_and_no_secret(applie
     assert "Traceback" not in done.stdout
     assert "not-the-one-of-the-server" not in done.stdout
     assert "a-key-for-tests" not in done.stdout
+
+
+def test_checks_that_misbehave_are_a_line_each(shop: Stranger) -> None:
+    shop.write("misbehaving.py", MISBEHAVING)
+    names = ["gives_texts", "exits", "prints", "quotes_addresses", "quotes_settings"]
+    shop.configure(f"MIGRATION_GUARD = {{'DOCTOR': {[f'misbehaving.{name}' for name in names]}}}")
+    shop.configure("CACHES = {'default': {'OPTIONS': {'password': 'secret-of-a-cache'}, 'BACKEND': ''}}")
+    shop.configure("DATABASES['default']['PASSWORD'] = 'secret  with two blanks'")
+
+    said = shop.run("sh", "-c", "python manage.py doctor --json 2>/dev/null").stdout
+
+    told = {line["subject"]: line["message"] for line in json.loads(said)["lines"]}
+    assert told["misbehaving.gives_texts"].endswith("TypeError: it gives 'nonsense', and not a Diagnosis")
+    assert told["misbehaving.exits"].endswith("SystemExit: 3")
+    assert told["prints"] == "two lines"
+    assert told["misbehaving.quotes_addresses"].endswith("redis://user:***@host/0 nor of host=h password=*** port=1")
+    assert told["misbehaving.quotes_settings"].endswith("OSError: ***, ***")
+
+
+def test_settings_of_the_guard_that_are_wrong_are_told(applied: Stranger) -> None:
+    applied.configure("MIGRATION_GUARD = {'DOCTOR': None}")
+
+    (line,) = problems(doctor(applied, code=1))
+
+    assert line["message"] == "MIGRATION_GUARD['DOCTOR'] is None. List dotted paths of checks."
+
+
+def test_column_that_needs_a_default_is_a_change_like_others(applied: Stranger) -> None:
+    applied.write("shop/models.py", MODELS_WITH_V + "    w = models.IntegerField()\n")
+
+    (line,) = problems(doctor(applied, code=1))
+
+    assert line["message"] == "shop has changes without a migration: Add field w to item"
+    assert line["mend"].endswith("makemigrations shop -n item_w")
+
+
+def test_changes_of_a_library_are_a_note(applied: Stranger) -> None:
+    has_a_changed_model(applied)
+    applied.configure("MIGRATION_GUARD = {'APPS': []}")
+
+    (line,) = [line for line in doctor(applied) if line["state"] == "note"]
+
+    assert line["message"].startswith("shop, not the project's own, has changes without a migration")
+    assert line["mend"] == ""
+
+
+@pytest.mark.endurance
+def test_command_for_whoever_calls_it_from_another_folder_with_a_python_that_is_not_on_the_path(
+    applied: Stranger,
+) -> None:
+    has_pending(applied)
+    folder = applied.path.with_name("somebody's folder")
+    shutil.copytree(applied.path, folder)
+    (folder.parent / "elsewhere").mkdir()
+    there = Stranger(folder.parent / "elsewhere", applied.env | {"PATH": "/usr/bin:/bin"})
+
+    said = there.run(sys.executable, "../somebody's folder/manage.py", "doctor", "--json").stdout
+    (line,) = problems(json.loads(said)["lines"])
+    mend(there, line)
+
+    assert "0003_w" in applied.applied()
+
+
+@pytest.mark.endurance
+def test_database_that_is_read_only_is_told(applied: Stranger) -> None:
+    applied.sql(f"ALTER DATABASE {applied.env['POSTGRES_DB']} SET default_transaction_read_only = on")
+
+    (line,) = problems(doctor(applied, code=1))
+
+    assert line["message"].startswith("default_transaction_read_only is on")
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize(("name", "mode"), [("", 0o000), ("", 0o300), ("0001_initial.py", 0o000)])
+def test_migrations_that_cannot_be_read_are_not_taken_for_none(applied: Stranger, name: str, mode: int) -> None:
+    (applied.path / "shop/migrations" / name).chmod(mode)
+
+    done = applied.run(*AS_WHO_IS_REFUSED, sys.executable, "manage.py", "doctor", "--json")
+
+    lines = json.loads(done.stdout)["lines"]
+    (line,) = problems(lines)
+    assert line["message"].endswith("shop/migrations cannot be read")
+    assert [line["state"] for line in lines if line["subject"] == "migrations"] == ["unknown"]
+    (applied.path / "shop/migrations" / name).chmod(0o700)
 
 
 @pytest.mark.endurance

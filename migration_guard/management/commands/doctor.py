@@ -1,4 +1,7 @@
 import json
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
@@ -6,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from migration_guard.connections import require_postgresql
-from migration_guard.doctor.diagnosis import State
+from migration_guard.doctor.diagnosis import Diagnosis, State
 from migration_guard.doctor.examining import examine
 
 
@@ -23,10 +26,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_postgresql(connections[options["database"]])
-        lines = examine(options["database"])
+        # What a check prints would stand among the lines; this command's own output goes where it went before.
+        with redirect_stdout(sys.stderr):
+            self.report(examine(options["database"]), as_json=options["json"])
+
+    def report(self, lines: Sequence[Diagnosis], *, as_json: bool) -> None:
         states = {line.state for line in lines}
         verdict = State.PROBLEM if State.PROBLEM in states else State.UNKNOWN if State.UNKNOWN in states else State.OK
-        if options["json"]:
+        if as_json:
             self.stdout.write(json.dumps({"verdict": verdict, "lines": [asdict(line) for line in lines]}, indent=2))
         else:
             styles = {State.PROBLEM: self.style.ERROR, State.OK: self.style.SUCCESS}
