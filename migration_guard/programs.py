@@ -140,10 +140,11 @@ class Program:
 
 
 class Restore(Program):
-    """pg_restore at work on a database, which its first error ends.
+    """pg_restore at work on a database, which its first error ends; `at_once`, in one transaction.
 
     Where it is of 17 or later and the server is not, the setting that the server does not know is passed over: that is
-    the one error which it may have met at its end, and another one ends it as soon as it is told.
+    the one error which it may have met at its end, and another one ends it as soon as it is told. It would end one
+    transaction around all.
     """
 
     def __init__(
@@ -153,10 +154,12 @@ class Restore(Program):
         *arguments: str,
         purpose: str,
         stdin: int | None = subprocess.DEVNULL,
+        at_once: bool = False,
     ) -> None:
         server = int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
         self._passes_over = server < SETTING_SINCE <= (_major_of(program) or 0)
-        ending = [] if self._passes_over else ["--exit-on-error"]
+        usual = ["--exit-on-error", *(["--single-transaction"] if at_once else [])]
+        ending = [] if self._passes_over else usual
         super().__init__([program, *ending, *arguments], connection, purpose=purpose, stdin=stdin)
 
     def finish(self) -> None:

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from migration_guard.applied import WHERE
 from migration_guard.connections import execute, rows
 from migration_guard.databases import DATABASES, connection_to, create, drop
-from migration_guard.programs import Program, client_program
+from migration_guard.programs import Restore, client_program
 from migration_guard.restoring.archives import copy_rows
 from migration_guard.restoring.files import read_rows
 from migration_guard.restoring.points import Part, RestorePoint
@@ -26,7 +26,7 @@ CREATE_TABLE = SQL("CREATE TABLE {table} ({columns})")
 # Of PostgreSQL, in bytes.
 LONGEST_NAME = 63
 IS_TYPE = "SELECT to_regtype(%s) IS NOT NULL"
-WHOLE = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-acl")
+WHOLE = ("--no-owner", "--no-acl")
 
 
 def restore_into(server: BaseDatabaseWrapper, point: RestorePoint, database: str) -> None:
@@ -64,7 +64,7 @@ def _made(server: BaseDatabaseWrapper, database: str, comment: str) -> Iterator[
 
 def _restore_whole(connection: BaseDatabaseWrapper, point: RestorePoint) -> None:
     path = point.path / point.manifest.parts[0].files[0].name
-    program = Program([client_program("pg_restore"), *WHOLE, str(path)], connection, purpose="restore")
+    program = Restore(client_program("pg_restore"), connection, *WHOLE, str(path), purpose="restore", at_once=True)
     try:
         program.finish()
     finally:

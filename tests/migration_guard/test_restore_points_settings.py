@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,9 @@ from tests.migration_guard.restoring import (
     succeed,
     sums,
 )
-from tests.migration_guard.stranger import Stranger
-from tests.project import CHECKOUT, Project, database_environment
+from tests.migration_guard.stranger import Stranger, begin
+from tests.project import CHECKOUT, Project, database_environment, environment_of
+from tests.server import POSTGRESQL_16, another_server
 
 pytestmark = pytest.mark.endurance
 
@@ -222,3 +224,21 @@ def test_steps_of_what_is_not_atomic_and_what_cannot_be_undone(filled: Stranger)
     for point in points(filled):
         succeed(filled, "restore", point, "--yes")
     assert sums(filled, "shop_item") == before
+
+
+def test_server_that_is_older_than_the_programs(tmp_path: Path) -> None:
+    with another_server(["fsync=off"], installed=POSTGRESQL_16) as server:
+        shop = begin(tmp_path / "shop", environment_of(server.address))
+        fill(shop, 10)
+        before = sums(shop, "shop_item")
+        shop.operations("0003_drop", "migrations.DeleteModel('Item')")
+
+        succeed(shop, "migrate", "--restore-point")
+
+        table, whole = points(shop)
+        succeed(shop, "restore", table, "--yes")
+        assert sums(shop, "shop_item") == before
+        succeed(shop, "restore", whole, "--into", "whole")
+        shop.env["POSTGRES_DB"] = "whole"
+        assert sums(shop, "shop_item") == before
+        assert shop.applied() == ["0001_initial", "0002_v"]
