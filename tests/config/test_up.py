@@ -64,7 +64,8 @@ def up(project: Project) -> Iterator[Running]:
 
 
 def environment() -> dict[str, str]:
-    return {"POSTGRES_PORT": str(free_port()), "BACKEND_PORT": str(free_port()), "BACKEND_WORKERS": "1"}
+    ports = {"POSTGRES_PORT": str(free_port()), "BACKEND_PORT": str(free_port())}
+    return ports | {"BACKEND_WORKERS": "1", "DEMONSTRATION": "false"}
 
 
 def status(project: Project) -> int:
