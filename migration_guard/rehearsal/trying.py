@@ -15,7 +15,7 @@ from migration_guard.catalog.telling import as_script
 from migration_guard.connections import execute, rows
 from migration_guard.executor import GuardedExecutor, key_of, run_deferred
 from migration_guard.losses import Losses
-from migration_guard.patience import Patience
+from migration_guard.patience import Patience, sqlstate_of
 from migration_guard.receipts import fingerprint_of
 from migration_guard.rehearsal.keeping import KeptRows, changes, empty, identifier
 from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
@@ -33,10 +33,19 @@ SIZES = """
 """
 MOST_DIFFERENCES = 10
 CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
+CHECK_EACH = "SET CONSTRAINTS ALL IMMEDIATE"
+OBJECT_IN_USE = "55006"
 
 
 class Broken(Exception):
     """A migration failed: nothing after it can be rehearsed."""
+
+
+class ChecksPending(Exception):
+    """A table has checks pending that may come of the one transaction around the ways back and forward.
+
+    A key that stays as it is is checked again in a row that the same transaction has written, and only there.
+    """
 
 
 @dataclass
@@ -207,18 +216,24 @@ class Trial:
             self._find("prober-failed", Severity.WARNING, f"A reader or writer of {table} failed: {error}", hint)
 
     def _back_and_forward(self) -> None:
-        """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back."""
+        """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back if it can be."""
         self.tell("back")
         sums = self.stage.kept.checksums((self.touched - self._names(self._unaltered)) | self._new_names)
         counted = changes(self.connection)
-        if self.migration.atomic:
+        if not self.migration.atomic or not self._rolled_back_round_trip(sums):
+            self._round_trip(sums)
+        self.stage.executor.loader.applied_migrations[key_of(self.migration)] = self.migration
+        self._note_uncompared(counted)
+
+    def _rolled_back_round_trip(self, sums: dict[str, tuple[int, str]]) -> bool:
+        """Whether that has shown what transactions of their own would show."""
+        try:
             with transaction.atomic(using=self.connection.alias):
                 self._round_trip(sums)
                 transaction.set_rollback(True, using=self.connection.alias)
-            self.stage.executor.loader.applied_migrations[key_of(self.migration)] = self.migration
-        else:
-            self._round_trip(sums)
-        self._note_uncompared(counted)
+        except ChecksPending:
+            return False
+        return True
 
     def _round_trip(self, sums: dict[str, tuple[int, str]]) -> None:
         self._count_losses()
@@ -237,10 +252,11 @@ class Trial:
             with executor.patience.at_work(), recorder.at_work():
                 executor.apply_migration(self.state.clone(), self.migration)
         except Exception as error:
+            self._require_reliable(error)
             told = f"Once it is undone, it cannot be applied again: {type(error).__name__}: {error}"
             self._find("forward-fails", Severity.ERROR, told, "Let the way back remove what the way forward makes.")
-            if not self.migration.atomic:
-                raise Broken(f"{self.migration}: {told}") from error
+            if not self.connection.in_atomic_block:
+                self._leave_applied(told)
             return
         self._alone = self._alone or recorder.statements
         self._compare_with_first(sums)
@@ -260,6 +276,7 @@ class Trial:
             with executor.patience.at_work():
                 executor.unapply_migration(self.state.clone(), self.migration)
         except Exception as error:
+            self._require_reliable(error)
             self.result.reversible = False
             told = f"It calls itself reversible, and its way back fails: {type(error).__name__}: {error}"
             self._find("reverse-fails", Severity.ERROR, told, "Mend the way back, or say that there is none.")
@@ -268,12 +285,31 @@ class Trial:
         executor.loader.applied_migrations.pop(key_of(self.migration), None)
         return True
 
+    def _require_reliable(self, error: Exception) -> None:
+        """Raise ChecksPending where the error may come of the transaction around both ways."""
+        if self.connection.in_atomic_block and sqlstate_of(error) == OBJECT_IN_USE:
+            raise ChecksPending from error
+
+    def _leave_applied(self, told: str) -> None:
+        """What has been undone for good, and what is atomic: where each row is checked at once, none is pending."""
+        if not self.migration.atomic:
+            raise Broken(f"{self.migration}: {told}")
+        executor = self.stage.executor
+        try:
+            with executor.patience.at_work(), transaction.atomic(using=self.connection.alias):
+                execute(self.connection, CHECK_EACH)
+                executor.apply_migration(self.state.clone(), self.migration)
+        except Exception as error:
+            raise Broken(f"{self.migration}: {told}") from error
+
     def _recover(self) -> None:
         """What is not atomic may be undone in part; forward leads from there to its end."""
-        if self.migration.atomic:
+        if self.connection.in_atomic_block:
             return
         if there := self._written & read(self.connection).tables.keys():
             empty(self.connection, there)
+        if self.migration.atomic:
+            return
         executor = self.stage.executor
         executor.partial = executor.ledger.partial()
         executor.loader.applied_migrations.pop(key_of(self.migration), None)
@@ -305,7 +341,7 @@ class Trial:
         hint = "What the way back leaves changes what the way forward does."
         found = differences(again, self._forward_catalog)
         self._find_differences("forward-differs", found, "Forward again leads to another schema", hint)
-        if not self.migration.atomic:
+        if not self.connection.in_atomic_block:
             self._forward_catalog = again
         now = self.stage.kept.checksums(sums)
         for table in sorted(table for table in sums if now.get(table) != sums[table]):
