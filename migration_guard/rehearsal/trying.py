@@ -265,6 +265,8 @@ class Trial:
         """What was written since goes with the tables and columns that the way back drops."""
         if self.new_tables:
             self._written = self.new_tables - fill(self.connection, self.after, tables=self.new_tables).keys()
+            # To fill has checked at once what the way back may leave to the end of its transaction.
+            execute(self.connection, CHECK_NOW)
         losses = Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state)
         self.result.losses = [
             RowLoss(loss.table, loss.column, loss.rows) for loss in losses if loss.rows or loss.rows is None

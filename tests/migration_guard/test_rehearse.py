@@ -274,6 +274,9 @@ def test_keys_of_rows_that_the_way_back_wrote_are_no_obstacle(shop: Stranger) ->
         "migrations.CreateModel('Note', [('id', models.BigAutoField(primary_key=True)),"
         " ('item', models.ForeignKey('shop.Item', models.CASCADE))])",
         "migrations.RunSQL(migrations.RunSQL.noop, 'UPDATE shop_note SET item_id = item_id')",
+        # What it refers to comes after it, within the transaction.
+        "migrations.RunSQL('UPDATE shop_item SET kind_id = 1; DELETE FROM shop_kind WHERE id = 3',"
+        " 'UPDATE shop_item SET kind_id = 3; INSERT INTO shop_kind VALUES (3)')",
     )
 
     report = rehearse(shop, code=1)
@@ -283,7 +286,8 @@ def test_keys_of_rows_that_the_way_back_wrote_are_no_obstacle(shop: Stranger) ->
     errors = {(name, id_) for name, all_ in found.items() for id_, severity in all_ if severity == "error"}
     assert errors == {("0004_one", "forward-fails")}
     note = report["migrations"][2]
-    assert (note["reversible"], [loss["rows"] for loss in note["losses"]]) == (True, [3])
+    assert note["reversible"]
+    assert ("shop_note", 3) in {(loss["table"], loss["rows"]) for loss in note["losses"]}
 
 
 @endurance
