@@ -21,7 +21,7 @@ from migration_guard.rehearsal.keeping import KeptRows, changes, empty, identifi
 from migration_guard.rehearsal.measuring import TABLE_KINDS, Recorder, relations
 from migration_guard.rehearsal.predicting import predicted_tables
 from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
-from migration_guard.rehearsal.rows import fill
+from migration_guard.rehearsal.rows import make_up
 from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs_for
 from migration_guard.restoring.looking import Look
 from migration_guard.review.findings import Severity
@@ -264,7 +264,7 @@ class Trial:
     def _count_losses(self) -> None:
         """What was written since goes with the tables and columns that the way back drops."""
         if self.new_tables:
-            self._written = self.new_tables - fill(self.connection, self.after, tables=self.new_tables).keys()
+            self._written = make_up(self.connection, self.after, self.new_tables)
             # To fill has checked at once what the way back may leave to the end of its transaction.
             execute(self.connection, CHECK_NOW)
         losses = Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state)
