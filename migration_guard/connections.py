@@ -136,6 +136,9 @@ def rows(connection: BaseDatabaseWrapper, query: str, parameters: Sequence[Any] 
 
 
 def execute(connection: BaseDatabaseWrapper, statement: str | Composed) -> None:
-    """Names in a string come from the server's own quoting or are words of a migration."""
+    """Names in a string come from the server's own quoting or are words of a migration.
+
+    Django's cursors get text: an execute_wrapper of the project, as one that adds a comment, may know nothing else.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement if isinstance(statement, str) else statement.as_string(connection.connection))

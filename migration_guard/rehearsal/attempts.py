@@ -14,6 +14,8 @@ LIMIT_SECONDS = 10
 SET_TIMEOUT = f"SET LOCAL statement_timeout = '{LIMIT_SECONDS}s'"
 TOO_LONG = f"took over {LIMIT_SECONDS} s"
 CHECK_DEFERRED = "SET CONSTRAINTS ALL IMMEDIATE"
+# And from then on at the end of the transaction again.
+CHECK_NOW = f"{CHECK_DEFERRED}; SET CONSTRAINTS ALL DEFERRED"
 
 Action = Callable[[], object]
 

@@ -22,7 +22,7 @@ from migration_guard.rehearsal.keeping import empty
 from migration_guard.rehearsal.previous import PreviousRelease
 from migration_guard.rehearsal.remembering import states_remembered
 from migration_guard.rehearsal.results import Finding, MigrationResult, Outcome, Rehearsal, Source, Verdict
-from migration_guard.rehearsal.rows import fill
+from migration_guard.rehearsal.rows import make_up
 from migration_guard.rehearsal.seeding import Seeds
 from migration_guard.rehearsal.trying import Broken, Stage, Trial
 from migration_guard.rehearsal.verdict import conclude, judge
@@ -196,8 +196,7 @@ class Rehearsing:
         self._made_up = {trial.renamed.get(table, table) for table in self._made_up}
         self._to_fill |= trial.new_tables - self._seeds.sow(self.connection, trial.new_tables)
         if self._to_fill:
-            left_empty = fill(self.connection, trial.after, tables=self._to_fill)
-            self._made_up |= self._to_fill - left_empty.keys()
+            self._made_up |= make_up(self.connection, trial.after, self._to_fill)
             self._to_fill = set()
 
 

@@ -15,7 +15,7 @@ from psycopg.sql import SQL
 from migration_guard.connections import execute, rows
 from migration_guard.rehearsal.attempts import CHECK_DEFERRED, SET_TIMEOUT, RowIsGone, reason
 from migration_guard.rehearsal.made_up import choices_of, value_of
-from migration_guard.rehearsal.modelled import has_table, tables_of
+from migration_guard.rehearsal.modelled import has_table, models_there, tables_of
 from migration_guard.rehearsal.patterns import hints
 
 PER_TABLE = 3
@@ -70,6 +70,14 @@ def fill(
     return reasons
 
 
+def make_up(connection: BaseDatabaseWrapper, state: ProjectState, tables: Collection[str]) -> set[str]:
+    """Fill these tables, as `fill`; gives those that were empty and are not any more."""
+    named = {model: table.name for model, table in models_there(connection, state) if table.name in tables}
+    empty = _empty(connection, list(named))
+    left_empty = fill(connection, state, tables=tables)
+    return {named[model] for model in empty if model._meta.db_table not in left_empty}
+
+
 def _fill_table(connection: BaseDatabaseWrapper, model: type[Model], number: int) -> str:
     """In a savepoint: what fails here, as where a table that it refers to is not there, fails nothing else."""
     try:
@@ -80,19 +88,24 @@ def _fill_table(connection: BaseDatabaseWrapper, model: type[Model], number: int
 
 
 def _in_order(models: Iterable[type[Model]]) -> Iterator[type[Model]]:
-    """What a row needs comes before it, and what it may have; of a circle, first what needs least."""
-    waiting = {model: (_related(model, may_be_null=False), _related(model, may_be_null=True)) for model in models}
+    """What a row needs comes before it, and what it may have; of a circle, first what needs least.
+
+    Models go by their labels: in a state that Django has left half rendered, keys lead to classes of an earlier one.
+    """
+    by_label = {model._meta.label: model for model in models}
+    waiting = {
+        label: (_related(model, may_be_null=False), _related(model, may_be_null=True))
+        for label, model in by_label.items()
+    }
     while waiting:
-        model = min(
-            waiting, key=lambda each: (*(len(some & waiting.keys()) for some in waiting[each]), each._meta.label)
-        )
-        del waiting[model]
-        yield model
+        label = min(waiting, key=lambda each: (*(len(some & waiting.keys()) for some in waiting[each]), each))
+        del waiting[label]
+        yield by_label[label]
 
 
-def _related(model: type[Model], *, may_be_null: bool) -> set[Any]:
-    related = [field for field in model._meta.local_concrete_fields if field.remote_field and field.related_model]
-    return {field.related_model for field in related if field.null == may_be_null} - {model}
+def _related(model: type[Model], *, may_be_null: bool) -> set[str]:
+    fields = [field for field in model._meta.local_concrete_fields if field.remote_field and field.null == may_be_null]
+    return {related._meta.label for field in fields if (related := field.related_model)} - {model._meta.label}
 
 
 def _empty(connection: BaseDatabaseWrapper, models: list[type[Model]]) -> list[type[Model]]:
@@ -236,7 +249,7 @@ class TableFiller:
             return keys[(place - 1) % len(keys)] if attempt == 0 else chance.choice(keys)
         if field.null:
             return None
-        if field.related_model is self.model and field.target_field.attname in self._row:
+        if field.related_model._meta.label == self.model._meta.label and field.target_field.attname in self._row:
             return self._row[field.target_field.attname]
         raise NoValue(f"no row in {field.related_model._meta.db_table}, which {field.column} refers to")
 

@@ -14,19 +14,17 @@ from migration_guard.catalog import Catalog, Difference, differences, read
 from migration_guard.catalog.telling import as_script
 from migration_guard.connections import execute, rows
 from migration_guard.executor import GuardedExecutor, key_of, run_deferred
-from migration_guard.losses import Losses
-from migration_guard.patience import Patience
+from migration_guard.patience import Patience, sqlstate_of
 from migration_guard.receipts import fingerprint_of
+from migration_guard.rehearsal.attempts import CHECK_DEFERRED, CHECK_NOW
 from migration_guard.rehearsal.keeping import KeptRows, changes, empty
-from migration_guard.rehearsal.meanwhile import written_meanwhile
+from migration_guard.rehearsal.losing import Losing
 from migration_guard.rehearsal.measuring import Recorder
-from migration_guard.rehearsal.modelled import models_there, tables_of
 from migration_guard.rehearsal.predicting import predicted_tables
 from migration_guard.rehearsal.relations import TABLE_KINDS, identifier, relations
-from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, RowLoss, Size, StatementResult, Verdict
-from migration_guard.rehearsal.rows import fill
+from migration_guard.rehearsal.results import Finding, Lock, MigrationResult, Size, StatementResult, Verdict
 from migration_guard.rehearsal.stalls import Measured, ProberDied, Probers, jobs_for
-from migration_guard.restoring.looking import Column, Look
+from migration_guard.restoring.looking import Look
 from migration_guard.review.findings import Severity
 from migration_guard.runs import RunLedger
 
@@ -35,11 +33,18 @@ SIZES = """
     FROM unnest(%s::text[], %s::text[]) AS tables (name, quoted)
 """
 MOST_DIFFERENCES = 10
-CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
+OBJECT_IN_USE = "55006"
 
 
 class Broken(Exception):
     """A migration failed: nothing after it can be rehearsed."""
+
+
+class ChecksPending(Exception):
+    """A table has checks pending that may come of the one transaction around the ways back and forward.
+
+    A key that stays as it is is checked again in a row that the same transaction has written, and only there.
+    """
 
 
 @dataclass
@@ -93,15 +98,14 @@ class Trial:
         self.new_tables: set[str] = set()
         # Of those that are there, the name before and the one after.
         self.renamed: dict[str, str] = {}
-        # New ones with rows that were made up, to be lost on the way back.
-        self._written: set[str] = set()
         self._known: dict[int, str] = {}
         # As it was before, and what is known of its tables by number: to compare rows that nobody wrote takes long.
         self._original = Look({}, {})
         self._unwritten: set[int] = set()
         self._unaltered: set[int] = set()
-        # Of new columns, what the application has written into them by then.
-        self._meanwhile: dict[Column, RowLoss] = {}
+        # Whether what is lost on the way back is of rows or values that were made up.
+        self.has_made_up_losses = False
+        self._losing: Losing
         # What was measured while nobody was beside it.
         self._alone: list[StatementResult] = []
         result.reversible = all(operation.reversible for operation in migration.operations)
@@ -115,12 +119,6 @@ class Trial:
     def _new_names(self) -> set[str]:
         """Tables that are made, and those that are there under another name."""
         return self._forward_catalog.tables.keys() - self._catalog_before.tables.keys()
-
-    @property
-    def has_made_up_losses(self) -> bool:
-        """Whether losses are of rows or values that were made up."""
-        made_up = {(table, None) for table in self._written} | {loss[:2] for loss in self._meanwhile.values()}
-        return any(loss[:2] in made_up for loss in self.result.losses)
 
     def _names(self, numbers: set[int]) -> set[str]:
         """What these tables were called before."""
@@ -220,27 +218,35 @@ class Trial:
             self._find("prober-failed", Severity.WARNING, f"A reader or writer of {table} failed: {error}", hint)
 
     def _back_and_forward(self) -> None:
-        """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back."""
+        """Leave it applied; what is atomic stays so, in a transaction around both that is rolled back if it can be."""
         self.tell("back")
-        self._meanwhile = written_meanwhile(self.connection, self._original, self.after, self.new_tables)
+        states = (self.state, self.after)
+        self._losing = Losing(self.stage.kept, self.migration, states, self._original, self.new_tables)
         sums = self.stage.kept.checksums((self.touched - self._names(self._unaltered)) | self._new_names)
         counted = changes(self.connection)
-        if self.migration.atomic:
+        if not self.migration.atomic or not self._rolled_back_round_trip(sums):
+            self._round_trip(sums)
+        self.stage.executor.loader.applied_migrations[key_of(self.migration)] = self.migration
+        self.has_made_up_losses = self._losing.has_made_up(self.result.losses)
+        self._note_uncompared(counted)
+
+    def _rolled_back_round_trip(self, sums: dict[str, tuple[int, str]]) -> bool:
+        """Whether that has shown what transactions of their own would show."""
+        try:
             with transaction.atomic(using=self.connection.alias):
                 self._round_trip(sums)
                 transaction.set_rollback(True, using=self.connection.alias)
-            self.stage.executor.loader.applied_migrations[key_of(self.migration)] = self.migration
-        else:
-            self._round_trip(sums)
-        self._note_uncompared(counted)
+        except ChecksPending:
+            return False
+        return True
 
     def _round_trip(self, sums: dict[str, tuple[int, str]]) -> None:
-        self._count_losses()
+        self.result.losses = self._losing.count()
         before = Look.at(self.connection)
         if not self._back():
             return
         after = Look.at(self.connection)
-        self._note_lost_meanwhile(after)
+        self.result.losses += self._losing.lost(after)
         self._unwritten -= before.written_until(after) | self._original.lost_until(after)
         # Else what is deferred to the end of the transaction would stand in the way of the next statement.
         execute(self.connection, CHECK_NOW)
@@ -252,40 +258,14 @@ class Trial:
             with executor.patience.at_work(), recorder.at_work():
                 executor.apply_migration(self.state.clone(), self.migration)
         except Exception as error:
+            self._require_reliable(error)
             told = f"Once it is undone, it cannot be applied again: {type(error).__name__}: {error}"
             self._find("forward-fails", Severity.ERROR, told, "Let the way back remove what the way forward makes.")
-            if not self.migration.atomic:
-                raise Broken(f"{self.migration}: {told}") from error
+            if not self.connection.in_atomic_block:
+                self._leave_applied(told)
             return
         self._alone = self._alone or recorder.statements
         self._compare_with_first(sums)
-
-    def _count_losses(self) -> None:
-        """What was written since goes with the tables and columns that the way back drops."""
-        if self.new_tables:
-            self._written = self.new_tables - fill(self.connection, self.after, tables=self.new_tables).keys()
-        losses = list(Losses(self.connection).of(self.migration.app_label, self.migration.operations, self.state))
-        there = tables_of(self.connection, {loss.table for loss in losses})
-        names = {name: table.name for name, table in there.items()}
-        counted = [RowLoss(names.get(loss.table, loss.table), loss.column, loss.rows) for loss in losses]
-        # What plain SQL has made for a model, and no operation tells.
-        untold = self._written - {loss.table for loss in counted if loss.column is None}
-        if untold:
-            untold &= {table.name for _, table in models_there(self.connection, self.after)}
-        counted += [RowLoss(table, None, number) for table, number in self.stage.kept.counts(sorted(untold)).items()]
-        self.result.losses = [loss for loss in counted if loss.rows != 0]
-        known = {loss[:2] for loss in self.result.losses}
-        self._meanwhile = {column: loss for column, loss in self._meanwhile.items() if loss[:2] not in known}
-        # The migration itself may have filled what no operation told of.
-        told = {loss[:2] for loss in counted}
-        for column, loss in self._meanwhile.items():
-            if loss[:2] not in told and (number := self.stage.kept.values(loss.table, column.name)):
-                self._meanwhile[column] = loss._replace(rows=number)
-
-    def _note_lost_meanwhile(self, after: Look) -> None:
-        """Only of columns that are not there any more."""
-        gone = [loss for column, loss in self._meanwhile.items() if (column.table, column.number) not in after.columns]
-        self.result.losses += gone
 
     def _back(self) -> bool:
         executor = self.stage.executor
@@ -293,6 +273,7 @@ class Trial:
             with executor.patience.at_work():
                 executor.unapply_migration(self.state.clone(), self.migration)
         except Exception as error:
+            self._require_reliable(error)
             self.result.reversible = False
             told = f"It calls itself reversible, and its way back fails: {type(error).__name__}: {error}"
             self._find("reverse-fails", Severity.ERROR, told, "Mend the way back, or say that there is none.")
@@ -301,12 +282,31 @@ class Trial:
         executor.loader.applied_migrations.pop(key_of(self.migration), None)
         return True
 
+    def _require_reliable(self, error: Exception) -> None:
+        """Raise ChecksPending where the error may come of the transaction around both ways."""
+        if self.connection.in_atomic_block and sqlstate_of(error) == OBJECT_IN_USE:
+            raise ChecksPending from error
+
+    def _leave_applied(self, told: str) -> None:
+        """What has been undone for good, and what is atomic: where each row is checked at once, none is pending."""
+        if not self.migration.atomic:
+            raise Broken(f"{self.migration}: {told}")
+        executor = self.stage.executor
+        try:
+            with executor.patience.at_work(), transaction.atomic(using=self.connection.alias):
+                execute(self.connection, CHECK_DEFERRED)
+                executor.apply_migration(self.state.clone(), self.migration)
+        except Exception as error:
+            raise Broken(f"{self.migration}: {told}") from error
+
     def _recover(self) -> None:
         """What is not atomic may be undone in part; forward leads from there to its end."""
+        if self.connection.in_atomic_block:
+            return
+        if there := self._losing.filled & read(self.connection).tables.keys():
+            empty(self.connection, there)
         if self.migration.atomic:
             return
-        if there := self._written & read(self.connection).tables.keys():
-            empty(self.connection, there)
         executor = self.stage.executor
         executor.partial = executor.ledger.partial()
         executor.loader.applied_migrations.pop(key_of(self.migration), None)
@@ -338,7 +338,7 @@ class Trial:
         hint = "What the way back leaves changes what the way forward does."
         found = differences(again, self._forward_catalog)
         self._find_differences("forward-differs", found, "Forward again leads to another schema", hint)
-        if not self.migration.atomic:
+        if not self.connection.in_atomic_block:
             self._forward_catalog = again
         now = self.stage.kept.checksums(sums)
         for table in sorted(table for table in sums if now.get(table) != sums[table]):

@@ -10,7 +10,7 @@ from django.db.migrations.operations.base import Operation
 from pytest_django import DjangoDbBlocker
 
 from migration_guard.rehearsal.patterns import example, read
-from migration_guard.rehearsal.rows import fill
+from migration_guard.rehearsal.rows import fill, make_up
 from tests.migration_guard.states import Built, built, key
 
 CONTENTS = "SELECT t::text FROM {table} t ORDER BY 1"
@@ -253,3 +253,27 @@ def test_hints_are_read_from_what_the_server_shows() -> None:
     )
 
     assert list(read(shown)) == [("code", "buy"), ("code", "sell"), ("size", 4), ("size", 5), ("size", 6)]
+
+
+def test_what_a_row_needs_comes_first_in_a_state_that_is_half_rendered(database: Built) -> None:
+    left_empty = filled(
+        database,
+        thing(("name", models.CharField(max_length=9)), name="Whole"),
+        thing(("whole", models.ForeignKey("shop.Whole", models.CASCADE)), name="Part"),
+        thing(("part", models.ForeignKey("shop.Part", models.CASCADE)), name="Bit"),
+        # Django renders the whole and its parts anew, and puts off the bits.
+        migrations.AlterField("whole", "name", models.CharField(max_length=19)),
+    )
+
+    assert left_empty == {}
+    assert database.model("Bit")._meta.get_field("part").related_model is not database.model("Part")
+
+
+def test_rows_that_a_migration_has_written_are_not_made_up(database: Built) -> None:
+    database.apply(thing(name="Known"), thing(name="Other"))
+    database.sql("INSERT INTO shop_known VALUES (DEFAULT)")
+
+    made_up = make_up(database.connection, database.state, {"shop_known", "shop_other"})
+
+    assert made_up == {"shop_other"}
+    assert count(database, "shop_known") == 1

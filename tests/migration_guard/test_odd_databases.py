@@ -1,4 +1,4 @@
-"""The guard in databases that are not UTF-8, public, plainly named, in time zones or without a pool."""
+"""The guard in databases that are not UTF-8, public, plainly named, in time zones or without a pool or wrappers."""
 
 import json
 import time
@@ -324,3 +324,27 @@ def test_failed_migration_is_recorded_with_a_connection_pool(shop: Stranger) -> 
     assert "division by zero" in failed.stdout
     assert outcomes(shop)[-1] == ("0002_broken", "apply", "failed")
     assert shop.sql(TURN_HELD) == []
+
+
+def test_wrapper_that_takes_statements_for_text_is_no_obstacle(shop: Stranger) -> None:
+    """Those that put a comment into each, as sqlcommenter's, make text of what they get."""
+    shop.configure("""
+        from django.db.backends.signals import connection_created
+
+        def commented(execute, sql, params, many, context):
+            return execute(f"{sql} /* by the shop */", params, many, context)
+
+        def comment(connection, **_):
+            if commented not in connection.execute_wrappers:
+                connection.execute_wrappers.append(commented)
+
+        connection_created.connect(comment)
+    """)
+    shop.manage("migrate")
+    shop.sql(THREE_ITEMS)
+    shop.operations("0002_v", ADD_V)
+
+    rehearsed, drift = shop.manage("rehearse"), shop.manage("drift")
+
+    assert "PASSED" in rehearsed.stdout, rehearsed.stdout
+    assert "No drift" in drift.stdout, drift.stdout

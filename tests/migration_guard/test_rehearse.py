@@ -329,6 +329,43 @@ def test_way_back_to_another_schema(stocked: Stranger) -> None:
 
 
 @endurance
+def test_keys_of_rows_that_the_way_back_wrote_are_no_obstacle(shop: Stranger) -> None:
+    shop.operations(
+        "0002_kind",
+        "migrations.RunSQL('CREATE TABLE shop_kind (id int PRIMARY KEY); INSERT INTO shop_kind VALUES (1), (2);"
+        " ALTER TABLE shop_item ADD COLUMN kind_id int NOT NULL DEFAULT 1"
+        " REFERENCES shop_kind DEFERRABLE INITIALLY DEFERRED')",
+    )
+    succeed(shop, "migrate")
+    shop.sql(ROWS, 50)
+    alter = "migrations.RunSQL('ALTER TABLE shop_item ALTER COLUMN kind_id SET DEFAULT 1', migrations.RunSQL.noop)"
+    same = "UPDATE shop_item SET name = name"
+    shop.operations("0003_same", f"migrations.RunSQL('{same}', '{same}')", alter)
+    # Only the second time it changes a key, which is checked at the end: too late for what it does next.
+    one, two = (f"UPDATE shop_item SET kind_id = {kind}" for kind in (1, 2))
+    shop.operations("0004_one", f"migrations.RunSQL('{one}', '{two}')", alter)
+    shop.operations(
+        "0005_note",
+        "migrations.CreateModel('Note', [('id', models.BigAutoField(primary_key=True)),"
+        " ('item', models.ForeignKey('shop.Item', models.CASCADE))])",
+        "migrations.RunSQL(migrations.RunSQL.noop, 'UPDATE shop_note SET item_id = item_id')",
+        # What it refers to comes after it, within the transaction.
+        "migrations.RunSQL('UPDATE shop_item SET kind_id = 1; DELETE FROM shop_kind WHERE id = 3',"
+        " 'UPDATE shop_item SET kind_id = 3; INSERT INTO shop_kind VALUES (3)')",
+    )
+
+    report = rehearse(shop, code=1)
+
+    assert report["error"] == ""
+    found = {migration["name"]: findings(migration) for migration in report["migrations"]}
+    errors = {(name, id_) for name, all_ in found.items() for id_, severity in all_ if severity == "error"}
+    assert errors == {("0004_one", "forward-fails")}
+    note = report["migrations"][2]
+    assert note["reversible"]
+    assert ("shop_note", 3) in {(loss["table"], loss["rows"]) for loss in note["losses"]}
+
+
+@endurance
 def test_irreversible(stocked: Stranger) -> None:
     stocked.operations("0002_w", f"migrations.RunSQL('{VOLATILE}')")
 
