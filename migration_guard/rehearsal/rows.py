@@ -62,10 +62,10 @@ def make_up(connection: BaseDatabaseWrapper, state: ProjectState, tables: Collec
     """Fill these tables, as `fill`; gives those that were empty and are not any more."""
     try:
         empty = {model._meta.db_table for model in _empty(connection, list(_models(state, tables)))}
-    except Exception:  # As in `fill`, which nothing is filled by then either.
+    except Exception:  # As in `fill`, which fills nothing then.
         return set()
     filled = empty - fill(connection, state, tables=tables).keys()
-    return {table for table in tables if table in filled or table in {name.replace('"', "") for name in filled}}
+    return {*tables} & {*filled, *(name.replace('"', "") for name in filled)}
 
 
 def _fill_table(connection: BaseDatabaseWrapper, model: type[Model], number: int) -> str:
@@ -102,7 +102,8 @@ def _in_order(models: Iterable[type[Model]]) -> Iterator[type[Model]]:
 
 
 def _related(model: type[Model], *, may_be_null: bool) -> set[str]:
-    related = [field for field in model._meta.local_concrete_fields if field.remote_field and field.related_model]
+    fields: tuple[Any, ...] = model._meta.local_concrete_fields
+    related = [field for field in fields if field.remote_field and field.related_model]
     return {field.related_model._meta.label for field in related if field.null == may_be_null} - {model._meta.label}
 
 
