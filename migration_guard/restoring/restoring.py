@@ -24,7 +24,7 @@ from migration_guard.restoring.uniques import without_uniques
 from migration_guard.turns import turn
 
 REFERS_TO = "SELECT confrelid::bigint FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass(%s)"
-STARTED = "SELECT started_at FROM migration_guard_run WHERE id = %s"
+STARTED_THEN = "SELECT started_at = %s FROM migration_guard_run WHERE id = %s"
 OID = "SELECT to_regclass(%s)::oid::bigint"
 # A row has the value already: for good, or until that row has its own again.
 TAKEN = {"23505", "23P01"}
@@ -95,9 +95,12 @@ class Restoring:
             )
 
     def _is_of_this_database(self) -> bool:
+        """Points of before this was written down are taken for its own."""
         manifest = self.point.manifest
-        found = rows(self.connection, STARTED, [manifest.run]) if Ledger(self.connection).exists else []
-        return found == [(manifest.run_started_at,)]
+        if manifest.run_started_at is None:
+            return True
+        asked = [manifest.run_started_at, manifest.run]
+        return Ledger(self.connection).exists and rows(self.connection, STARTED_THEN, asked) == [(True,)]
 
     def restore(self) -> None:
         """In one transaction, compared row by row with what was kept. Raises NotRestored, and LockNotObtained."""

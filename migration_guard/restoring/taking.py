@@ -7,6 +7,7 @@ it in hand.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -293,7 +294,7 @@ class Taker:
         manifest = Manifest(self.database, version, timezone.now())
         if run:
             manifest.app, manifest.migration, manifest.direction = run.app, run.name, run.action
-            manifest.run, manifest.run_started_at = run.pk, run.started_at
+            manifest.run, manifest.run_started_at = run.pk, run.started_at.astimezone(UTC)
         return self.shelf.begin(manifest)
 
     def tell(self, draft: Draft) -> None:

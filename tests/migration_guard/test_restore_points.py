@@ -229,6 +229,8 @@ def test_point_of_another_database_of_that_name_is_told(filled: Stranger) -> Non
     (own,) = points(filled)
     told = "The history of this database has no such run"
     assert told not in succeed(filled, "restore", own, "--plan")
+    filled.configure("USE_TZ, TIME_ZONE = False, 'America/New_York'")
+    assert told not in succeed(filled, "restore", own, "--plan")
 
     filled.sql("DROP TABLE shop_item, django_migrations, migration_guard_run")
     succeed(filled, "migrate")
