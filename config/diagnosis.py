@@ -112,15 +112,17 @@ def _known_server(found: Reason, told: str, server: EmbeddedServer, words: str) 
 def _on_another_port(told: str, server: EmbeddedServer, *, follows: bool) -> Diagnosis:
     """The embedded server follows the variable, to a port that is free; else the variable follows the server."""
     told = f"{told}; the embedded PostgreSQL runs on port {server.port}, and POSTGRES_PORT is {server.address.port}"
-    restart = f"{command('db', 'stop')} && {command('db', 'start')}"
-    return problem("server", told, restart if follows else _give("POSTGRES_PORT", server.port))
+    return problem("server", told, _start_anew() if follows else _give("POSTGRES_PORT", server.port))
 
 
 def _held(told: str, pid: int) -> Diagnosis:
     if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
         return problem("server", f"{told}: the embedded PostgreSQL, process {pid}, is held", f"kill -CONT {pid}")
-    restart = f"{command('db', 'stop')} && {command('db', 'start')}"
-    return problem("server", f"{told}: the embedded PostgreSQL, process {pid}, is too busy, or hangs", restart)
+    return problem("server", f"{told}: the embedded PostgreSQL, process {pid}, is too busy, or hangs", _start_anew())
+
+
+def _start_anew() -> str:
+    return f"{command('db', 'stop')} && {command('db', 'start')}"
 
 
 def _start(told: str) -> Diagnosis:

@@ -13,7 +13,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from migration_guard.connections import rows
+from migration_guard.connections import major_of, rows
 from migration_guard.ledger import Known, Ledger, MigrationKey, source_of
 from migration_guard.runs import RunLedger
 from migration_guard.turns import is_taken
@@ -58,7 +58,7 @@ class Applied:
         """Tells databases apart in which the same migrations would build another schema."""
         known = self.ledger.known()
         migrations = [(*key, _digest(migration, known.get(key))) for key, migration in self._by_key().items()]
-        major = self.live.pg_version // 10_000  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
+        major = major_of(self.live)
         circumstances = [django.__version__, major, self.search_path, self.schema, settings.AUTH_USER_MODEL]
         text = json.dumps([circumstances, sorted(migrations)])
         return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -135,6 +135,11 @@ def rows(connection: BaseDatabaseWrapper, query: str, parameters: Sequence[Any] 
         return found
 
 
+def major_of(connection: BaseDatabaseWrapper) -> int:
+    """The server's major version."""
+    return int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
+
+
 def execute(connection: BaseDatabaseWrapper, statement: str | Composed) -> None:
     """Names in a string come from the server's own quoting or are words of a migration.
 

@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from migration_guard.conf import GuardSettings
-from migration_guard.connections import conninfo_of
+from migration_guard.connections import conninfo_of, major_of
 
 DEBIAN = "/usr/lib/postgresql"
 # They come in one package; what one writes, the other reads.
@@ -51,7 +51,7 @@ class ProgramFailed(Exception):
 
 def client_program(name: str, *, server_major: int = 0) -> str:
     """The oldest one that is not older than the server, which it would refuse; without one, the newest."""
-    found = sorted({(major, path) for path in _candidates(name) if (major := _major_of(path))})
+    found = sorted({(major, path) for path in _candidates(name) if (major := _version_of(path))})
     if not server_major and found:
         return found[-1][1]
     if fitting := [path for major, path in found if major >= server_major]:
@@ -73,7 +73,7 @@ def _candidates(name: str) -> Iterator[str]:
             yield found
 
 
-def _major_of(path: str) -> int | None:
+def _version_of(path: str) -> int | None:
     try:
         printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     # For another processor, or of a package that is there in half.
@@ -156,8 +156,7 @@ class Restore(Program):
         stdin: int | None = subprocess.DEVNULL,
         at_once: bool = False,
     ) -> None:
-        server = int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
-        self._passes_over = server < SETTING_SINCE <= (_major_of(program) or 0)
+        self._passes_over = major_of(connection) < SETTING_SINCE <= (_version_of(program) or 0)
         usual = ["--exit-on-error", *(["--single-transaction"] if at_once else [])]
         ending = [] if self._passes_over else usual
         super().__init__([program, *ending, *arguments], connection, purpose=purpose, stdin=stdin)

@@ -12,6 +12,7 @@ from django.db.migrations import Migration
 
 from migration_guard.catalog import Catalog, read
 from migration_guard.conf import GuardSettings
+from migration_guard.connections import major_of
 from migration_guard.ledger import source_of
 
 FOLDER = "receipts"
@@ -124,7 +125,7 @@ class _Checking:
 
     def __init__(self, connection: BaseDatabaseWrapper, unsettled_apps: Collection[str]) -> None:
         self.catalog: Catalog = read(connection)
-        self.major = str(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # PostgreSQL's
+        self.major = str(major_of(connection))
         self.unsettled_apps = unsettled_apps
         self.expected: dict[str, str] = {}
         self.warnings: list[str] = []

@@ -22,7 +22,7 @@ from psycopg import errors
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from migration_guard.applied import WHERE, Say
-from migration_guard.connections import execute, rows
+from migration_guard.connections import execute, major_of, rows
 from migration_guard.databases import DATABASES, alone, connection_to, create, drop, prefix_of, take_settings
 from migration_guard.programs import WITHOUT, Program, ProgramFailed, Restore, client_program, pipe
 from migration_guard.rehearsal.disk import CouldNotCopy, require_space
@@ -219,7 +219,7 @@ class _Copying:
                     parts.append(SQL("ICU_RULES {}").format(Literal(rules)))
             case "b":
                 parts.append(SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(locale))
-            case "c" if _major_of(self.holder) >= PROVIDERS_SINCE:
+            case "c" if major_of(self.holder) >= PROVIDERS_SINCE:
                 parts.append(SQL("LOCALE_PROVIDER libc"))
         return SQL("ENCODING {}").format(Literal(encoding)), SQL(" ").join(parts)
 
@@ -275,7 +275,7 @@ class _Copying:
                 self._pipe("--section=post-data", snapshot)
 
     def _pipe(self, *options: str) -> None:
-        dump_program = client_program("pg_dump", server_major=_major_of(self.live))
+        dump_program = client_program("pg_dump", server_major=major_of(self.live))
         command = [dump_program, *DUMP, LOCK_WAIT, *WITHOUT, *options]
         dump = Program(command, self.live, purpose=self.purpose, options=READ_ONLY)
         try:
@@ -371,10 +371,6 @@ def _is_whole_file(path: Path) -> bool:
         file.seek(max(path.stat().st_size - max(map(len, ROWS_END)), 0))
         end = file.read()
     return end == NO_ROWS or end.endswith(ROWS_END)
-
-
-def _major_of(connection: BaseDatabaseWrapper) -> int:
-    return int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
 
 
 def _is_about_locks(error: Exception) -> bool:

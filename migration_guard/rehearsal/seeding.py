@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from migration_guard.rehearsal.attempts import CHECK_DEFERRED
 from migration_guard.rehearsal.relations import identifier
 from migration_guard.rehearsal.sampling import ALL, COUNT_UP_TO, handing_over
 
@@ -18,7 +19,6 @@ COLUMNS = """
 """
 # Nobody waits for what reads them, and it waits for nobody.
 GENTLY = "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 10000; SET TRANSACTION READ ONLY"
-CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
 ADVANCE = SQL("SELECT setval(%s::regclass, max({column})) FROM {table} HAVING max({column}) IS NOT NULL")
 
 
@@ -53,7 +53,7 @@ class Seeds:
                 query = ALL.format(columns=SQL(", ").join(map(Identifier, columns)), table=table)
                 for _ in handing_over(live, copy, query, table, columns):
                     pass
-                copy.execute(CHECK_NOW)
+                copy.execute(CHECK_DEFERRED)
                 for column, sequence in own.items():
                     if sequence:
                         copy.execute(ADVANCE.format(column=Identifier(column), table=table), [sequence])

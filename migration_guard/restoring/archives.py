@@ -17,6 +17,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable
 
 from migration_guard.conf import GuardSettings
+from migration_guard.connections import major_of
 from migration_guard.programs import NoProgram, Program, ProgramFailed, client_program
 from migration_guard.restoring.files import PIECE_BYTES, Digesting, encoding_of, in_pieces, plainly
 from migration_guard.restoring.points import KeptFile, NoRestorePoint
@@ -106,9 +107,8 @@ def blocks(path: Path, *options: str) -> Iterator[RowsOf | Statements]:
 
 
 def _pg_dump(connection: BaseDatabaseWrapper, options: Sequence[str]) -> AbstractContextManager[IO[bytes]]:
-    major = int(connection.pg_version // 10_000)  # type: ignore[attr-defined]  # of Django's wrapper for PostgreSQL
     wait = f"--lock-wait-timeout={round(GuardSettings.load().LOCK_TIMEOUT * 1000)}"
-    command = [client_program("pg_dump", server_major=major), wait, *options]
+    command = [client_program("pg_dump", server_major=major_of(connection)), wait, *options]
     return _output_of(Program(command, connection, purpose="restore point"))
 
 
