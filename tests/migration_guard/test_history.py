@@ -36,6 +36,8 @@ KEYS = {
     "retries",
     "longest_lock_wait",
 }
+# Other tests sleep on the same server.
+SLEEPING = "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
 TABLES = "SELECT relname FROM pg_class WHERE relname IN ('django_migrations', 'migration_guard_run')"
 
 
@@ -126,7 +128,7 @@ def test_undoing_that_failed_is_told_as_such(shop: Stranger) -> None:
 def test_killed_run_is_told_as_interrupted(shop: Stranger) -> None:
     shop.operations("0002_slow", "migrations.RunSQL('SELECT pg_sleep(60)')")
     with managing(shop, "migrate", "-v0") as migrating:
-        while not shop.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"):
+        while not shop.sql(SLEEPING):
             assert migrating.process.poll() is None
             time.sleep(0.05)
     running = told(shop)

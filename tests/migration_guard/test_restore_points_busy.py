@@ -156,7 +156,10 @@ def test_what_fails_leaves_no_point_and_what_waits_for_locks_a_right_one(shop: S
     assert shop.sql("SELECT count(*) FROM shop_item WHERE name LIKE 'ITEM%'") == [(0,)]
 
 
-IS_COPYING = "SELECT FROM pg_stat_activity WHERE application_name ~ 'restore point' AND query ~ '^COPY'"
+IS_COPYING = """
+    SELECT FROM pg_stat_activity
+    WHERE application_name ~ 'restore point' AND query ~ '^COPY' AND datname = current_database()
+"""
 
 
 def test_row_that_another_session_takes_out_meanwhile_stays_gone(shop: Stranger) -> None:
