@@ -16,6 +16,7 @@ from psycopg.sql import Composed
 from migration_guard.conf import GuardSettings
 
 SERVER_PROCESS = "SELECT pg_backend_pid()"
+ONLY_READS = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')::boolean"
 # A proxy in transaction mode hands the server process that was used last to the next client, unless a third
 # client is quicker.
 OTHER_CLIENTS = 4
@@ -25,7 +26,15 @@ ANSWER_WITHIN_SECONDS = 2
 _own_sessions: WeakSet[BaseDatabaseWrapper] = WeakSet()
 
 
-class TransactionPooling(Exception):
+class UnfitSession(Exception):
+    """No schema can be changed in it."""
+
+
+class ReadOnlySession(UnfitSession):
+    """Nothing can be written in it."""
+
+
+class TransactionPooling(UnfitSession):
     """Between two statements another client may get this session, with its locks and settings."""
 
 
@@ -80,6 +89,25 @@ def conninfo_of(connection: BaseDatabaseWrapper, purpose: str) -> str:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     parameters = connection.get_connection_params() | {"application_name": f"migration_guard {purpose}"}
     return make_conninfo("", **{key: value for key, value in parameters.items() if key in known})
+
+
+def why_only_read(connection: BaseDatabaseWrapper) -> str | None:
+    """What keeps sessions there from writing; None where nothing does."""
+    ((is_standby, is_read_only),) = rows(connection, ONLY_READS)
+    if is_standby:
+        return "it is a standby, or still in recovery: nothing can be changed there"
+    if is_read_only:
+        return "default_transaction_read_only is on: it was set for the server, the database or role"
+    return None
+
+
+def refuse_to_only_read(connection: BaseDatabaseWrapper) -> None:
+    """Raise ReadOnlySession where nothing can be written."""
+    if why := why_only_read(connection):
+        raise ReadOnlySession(
+            f"Nothing was changed in the database {connection.settings_dict['NAME']}: {why}. Give a server that can be "
+            "written to, or a role that may."
+        )
 
 
 def refuse_transaction_pooling(connection: BaseDatabaseWrapper) -> None:

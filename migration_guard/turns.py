@@ -8,7 +8,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionProxy
 
-from migration_guard.connections import own_session, refuse_transaction_pooling, rows
+from migration_guard.connections import own_session, refuse_to_only_read, refuse_transaction_pooling, rows
 
 TURN_KEY = int.from_bytes(b"migguard", "big")
 RETRY_EVERY_SECONDS = 0.2
@@ -51,7 +51,7 @@ def turn(connection: BaseDatabaseWrapper, *, say: Callable[[str], None] = print)
     Waits as long as another session holds it, and says who that is, at first and then every five seconds. Re-entrant
     within a session: `migrate` called inside takes the same turn again. Gives the connection that has it; until the end
     of the block the alias leads there too, where MIGRATION_GUARD["DIRECT_DATABASE"] or a connection pool makes that
-    another one. Raises TransactionPooling where no session can hold a lock.
+    another one. Raises UnfitSession where nothing can be written, or no session can hold a lock.
     """
     usual = connections[connection.alias]
     # django.db.connection is a proxy, which no annotation of Django's tells.
@@ -59,6 +59,7 @@ def turn(connection: BaseDatabaseWrapper, *, say: Callable[[str], None] = print)
     with own_session(usual.alias) if is_usual else nullcontext(connection) as session:
         with session.cursor() as cursor:
             cursor.execute(END_WITH_CLIENT)
+        refuse_to_only_read(session)
         refuse_transaction_pooling(session)
         _wait_for_lock(session, say)
         with _release_at_end(session):

@@ -7,15 +7,12 @@ from django.apps import apps
 from django.db import DatabaseError, connections
 from psycopg.sql import Identifier
 
-from migration_guard.connections import rows
+from migration_guard.connections import rows, why_only_read
 from migration_guard.doctor.diagnosis import Diagnosis, command, note, ok, problem
 from migration_guard.doctor.session import looking
 
 OLDEST = 15
-SERVER = """
-    SELECT current_setting('server_version'), current_database(), current_user, pg_is_in_recovery(),
-        current_setting('default_transaction_read_only')::boolean
-"""
+SERVER = "SELECT current_setting('server_version'), current_database(), current_user"
 ROLE = """
     SELECT current_user, current_schema(), coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
         rolcreatedb OR rolsuper
@@ -48,7 +45,8 @@ def check_server(alias: str) -> Iterator[Diagnosis]:
     where = f"{settings['HOST'] or 'the local socket'}:{settings['PORT'] or 5432}"
     try:
         with looking(alias) as session:
-            ((version, database, user, is_standby, is_read_only),) = rows(session, SERVER)
+            ((version, database, user),) = rows(session, SERVER)
+            why = why_only_read(session)
     except DatabaseError as error:
         yield problem("database", f"{where} does not answer for {settings['NAME']}: {' '.join(str(error).split())}")
         return
@@ -57,12 +55,8 @@ def check_server(alias: str) -> Iterator[Diagnosis]:
         yield problem(
             "database", f"it is PostgreSQL {version.split()[0]}, and the guard is made for {OLDEST} and later"
         )
-    if is_standby:
-        yield problem("database", "it is a standby, or still in recovery: nothing can be changed there")
-    elif is_read_only:
-        yield problem(
-            "database", "default_transaction_read_only is on: it was set for the server, the database or role"
-        )
+    if why:
+        yield problem("database", why)
 
 
 def check_role(alias: str) -> Iterator[Diagnosis]:

@@ -239,6 +239,17 @@ def test_it_waits_for_the_holder_of_the_lock_and_says_who_that_is(prepared: Proj
     assert "No migrations to apply." in prepare.output
 
 
+def test_a_database_that_only_reads_is_refused_in_one_sentence(prepared: Project) -> None:
+    with prepared.connect() as session:
+        session.execute(f"ALTER DATABASE {prepared.env['POSTGRES_DB']} SET default_transaction_read_only = on")
+
+    prepare = prepared.manage("prepare")
+
+    assert prepare.returncode == 2, prepare.stdout
+    assert prepare.stdout.startswith("CommandError: Nothing was changed in the database project_")
+    assert "Traceback" not in prepare.stdout
+
+
 def test_sigterm_while_it_waits_for_the_database_ends_it_at_once(checkout: Project) -> None:
     nowhere = replace(checkout, env=checkout.env | {"POSTGRES_PORT": str(free_port())})
 

@@ -6,14 +6,16 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.wheel import client_programs
 from tests.migration_guard.restoring import folder
-from tests.migration_guard.stranger import EDITED, INITIAL, Stranger
-from tests.project import fresh_database
+from tests.migration_guard.stranger import EDITED, INITIAL, Stranger, begin
+from tests.project import environment_of, fresh_database
+from tests.server import another_server
 
 ADD_V = "migrations.AddField('Item', 'v', models.IntegerField(null=True))"
 ADD_W = "migrations.AddField('Item', 'w', models.IntegerField(null=True))"
@@ -382,6 +384,21 @@ def test_database_that_is_read_only_is_told(applied: Stranger) -> None:
     (line,) = problems(doctor(applied, code=1))
 
     assert line["message"].startswith("default_transaction_read_only is on")
+
+
+@pytest.mark.endurance
+def test_standby_is_told_and_nothing_applied_there(tmp_path: Path) -> None:
+    with another_server(["fsync=off"]) as server:
+        server.stop()
+        (server.data / "standby.signal").touch()
+        server.start()
+        project = begin(tmp_path / "shop", environment_of(server.address))
+
+        lines = problems(doctor(project, code=1))
+        refused = project.manage("migrate")
+
+    assert "it is a standby, or still in recovery: nothing can be changed there" in [line["message"] for line in lines]
+    assert (refused.returncode, "it is a standby" in refused.stdout) == (2, True), refused.stdout
 
 
 @pytest.mark.endurance

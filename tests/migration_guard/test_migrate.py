@@ -2,6 +2,8 @@
 
 from textwrap import dedent
 
+import pytest
+
 from tests.migration_guard.stranger import ADD_COLUMN, EDITED, RUNS, SQUASH, Stranger
 
 
@@ -59,6 +61,19 @@ def test_failed_migration_is_rolled_back_and_its_error_kept(shop: Stranger) -> N
     assert shop.sql("SELECT error FROM migration_guard_run WHERE outcome = 'failed'") == [
         ("DataError: division by zero",)
     ]
+
+
+@pytest.mark.parametrize("arguments", [("migrate",), ("rollback", "--yes")])
+def test_database_that_only_reads_is_refused_in_one_sentence(shop: Stranger, arguments: tuple[str, ...]) -> None:
+    shop.manage("migrate")
+    shop.operations("0002_v", ADD_COLUMN)
+    shop.sql(f"ALTER DATABASE {shop.env['POSTGRES_DB']} SET default_transaction_read_only = on")
+
+    refused = shop.manage(*arguments)
+
+    assert refused.returncode == 2
+    assert f"Nothing was changed in the database {shop.env['POSTGRES_DB']}: default_tr" in refused.stdout
+    assert "Traceback" not in refused.stdout
 
 
 def test_database_migrated_by_plain_django_is_adopted(shop: Stranger) -> None:

@@ -6,6 +6,7 @@ from django.utils import timezone
 from config.database import DatabaseUnavailable
 from config.preparation import prepare
 from config.roles import UnsafeRole
+from migration_guard import UnfitSession
 
 
 class Command(BaseCommand):
@@ -23,5 +24,5 @@ class Command(BaseCommand):
     def handle(self, *, timeout: float, **_: Any) -> None:
         try:
             prepare(timeout=timeout, now=timezone.now(), say=self.stdout.write)
-        except (DatabaseUnavailable, UnsafeRole) as error:
+        except (DatabaseUnavailable, UnfitSession, UnsafeRole) as error:
             raise CommandError(str(error), returncode=2) from error

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
-from migration_guard.connections import TransactionPooling
+from migration_guard.connections import UnfitSession
 from migration_guard.console import GuardedCommand
 from migration_guard.migrating import Migrating
 from migration_guard.turns import TurnLost
@@ -38,5 +38,5 @@ class Command(GuardedCommand):
             return
         try:
             Migrating(self, options, as_django).run()
-        except (TransactionPooling, TurnLost) as error:
+        except (UnfitSession, TurnLost) as error:
             raise CommandError(str(error), returncode=2) from error

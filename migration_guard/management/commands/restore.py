@@ -4,7 +4,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from migration_guard.applied import WHERE
-from migration_guard.connections import TransactionPooling, require_postgresql, rows
+from migration_guard.connections import UnfitSession, require_postgresql, rows
 from migration_guard.console import GuardedCommand
 from migration_guard.restoring.into import restore_into
 from migration_guard.restoring.points import RestorePoint, Shelf
@@ -36,7 +36,7 @@ class Command(GuardedCommand):
         try:
             with Restoring.staged(connection, point, self.say) as restoring:
                 self._restore(restoring, point, options)
-        except TransactionPooling as error:
+        except UnfitSession as error:
             raise CommandError(str(error), returncode=2) from error
 
     def _restore(self, restoring: Restoring, point: RestorePoint, options: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from migration_guard.connections import TransactionPooling, require_postgresql
+from migration_guard.connections import UnfitSession, require_postgresql
 from migration_guard.console import GuardedCommand, require_reason
 from migration_guard.executor import GuardedExecutor
 from migration_guard.losses import Losses
@@ -85,5 +85,5 @@ class Command(GuardedCommand):
                 if not options["without_restore_point"]:
                     executor.take_restore_points(everything=options["restore_point"], say=self.say)
                 undo(plan, self)
-        except (TransactionPooling, TurnLost) as error:
+        except (UnfitSession, TurnLost) as error:
             raise CommandError(str(error), returncode=2) from error
