@@ -1,7 +1,9 @@
 """Typed readers of the environment: the process's own variables over those of a `.env` file."""
 
 import builtins
+import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
@@ -13,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 
 DEVELOPMENT_SECRET = "changethis"  # noqa: S105
+ASSIGNMENT = re.compile(r"(export )?[A-Za-z_0-9]+=")
+COMMENT = re.compile(r"\s*(#|$)")
 
 
 class Variables:
@@ -32,10 +36,14 @@ class Variables:
         """The process environment over the file; NAME and NAME_FILE are one variable in this."""
         own = _without_empty(process)
         overridden = {name.removesuffix("_FILE") for name in own}
-        in_file = {
-            name: value for name, value in _read_dotenv(dotenv).items() if name.removesuffix("_FILE") not in overridden
-        }
-        return cls(in_file | own)
+        found, unread = _read_dotenv(dotenv)
+        in_file = {name: value for name, value in found.items() if name.removesuffix("_FILE") not in overridden}
+        variables = cls(in_file | own)
+        variables.problems += [
+            f"Line {number} of {dotenv} cannot be read: write NAME=value, in one line, without blanks around the name."
+            for number in unread
+        ]
+        return variables
 
     def secret(self, name: str, *, min_length: int, optional: bool = False) -> str:
         """The value of NAME, or the content of the file that NAME_FILE names, less one newline at its end.
@@ -137,15 +145,24 @@ def _without_empty(values: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
+def _read_dotenv(path: Path) -> tuple[dict[str, str], list[int]]:
+    """The variables, and the numbers of the lines that are neither such nor comments."""
+
     class DotEnv(environ.Env):  # type: ignore[misc]
         ENVIRON: ClassVar[dict[str, str]] = {}
 
     try:
-        DotEnv.read_env(path)
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        lines = []
     except UnicodeDecodeError as error:
         raise ImproperlyConfigured(f"{path} is not UTF-8: save it in that encoding.") from error
-    return DotEnv.ENVIRON
+    except OSError as error:
+        raise ImproperlyConfigured(f"{path}: {error.strerror}. It must be a text that can be read.") from error
+    # The library logs the lines that it cannot read, whatever secret is in them: it gets the others alone.
+    DotEnv.read_env(io.StringIO("\n".join(filter(ASSIGNMENT.match, lines))))
+    unread = [number for number, line in enumerate(lines, 1) if not (ASSIGNMENT.match(line) or COMMENT.match(line))]
+    return DotEnv.ENVIRON, unread
 
 
 def _parse_bool(value: str) -> bool:

@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,21 @@ def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ImproperlyConfigured, match=r"\.env is not UTF-8"):
         Environment.load({}, tmp_path / ".env")
+
+
+def test_lines_that_cannot_be_read_are_named_without_what_is_in_them(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    env = load(dotenv="\ufeffNAME=value\n\n  # a comment\nPASSWORD = a-secret\nKEY='one\na-line'\nexport OTHER=o\n")
+
+    assert (env.str("NAME"), env.str("OTHER")) == ("value", "o")
+    assert re.findall(r"Line (\d) of .*\.env cannot be read: write NAME=value", problems_of(env)) == ["4", "6"]
+    assert "a-secret" not in problems_of(env) + caplog.text
+
+
+def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="Is a directory"):
+        Environment.load({}, tmp_path)
 
 
 def test_the_process_beats_the_file(load: Load) -> None:
