@@ -37,7 +37,7 @@ KEYS = {
     "longest_lock_wait",
 }
 # Other tests sleep on the same server.
-SLEEPING = "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
+SLEEPING = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND datname = current_database()"
 TABLES = "SELECT relname FROM pg_class WHERE relname IN ('django_migrations', 'migration_guard_run')"
 
 
