@@ -23,9 +23,10 @@ FIXTURES = settings.BASE_DIR / "trader" / "fixtures"
 def prepare(*, timeout: float, now: datetime, say: Callable[[str], None]) -> None:
     """Bring the database to where this release can serve, or find it there; any number of processes may race.
 
-    Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them. Migrates, makes next
-    year's partition, grants the application's role its rights, delivers new fixtures and groups, once the
-    demonstration, and creates the first superuser, all under one lock.
+    Waits at most `timeout` seconds for the database and raises DatabaseUnavailable after them, or UnfitSession where
+    nothing can be written to it or a pooler shares the session. Migrates, makes next year's partition, grants the
+    application's role its rights, delivers new fixtures and groups, once the demonstration, and creates the first
+    superuser, all under one lock.
     """
     wait_until_ready(timeout=timeout, say=say)
     with turn(connection, say=say):

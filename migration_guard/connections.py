@@ -101,7 +101,7 @@ def why_only_read(connection: BaseDatabaseWrapper) -> str | None:
     return None
 
 
-def refuse_to_only_read(connection: BaseDatabaseWrapper) -> None:
+def refuse_read_only(connection: BaseDatabaseWrapper) -> None:
     """Raise ReadOnlySession where nothing can be written."""
     if why := why_only_read(connection):
         raise ReadOnlySession(

@@ -8,7 +8,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionProxy
 
-from migration_guard.connections import own_session, refuse_to_only_read, refuse_transaction_pooling, rows
+from migration_guard.connections import own_session, refuse_read_only, refuse_transaction_pooling, rows
 
 TURN_KEY = int.from_bytes(b"migguard", "big")
 RETRY_EVERY_SECONDS = 0.2
@@ -59,7 +59,7 @@ def turn(connection: BaseDatabaseWrapper, *, say: Callable[[str], None] = print)
     with own_session(usual.alias) if is_usual else nullcontext(connection) as session:
         with session.cursor() as cursor:
             cursor.execute(END_WITH_CLIENT)
-        refuse_to_only_read(session)
+        refuse_read_only(session)
         refuse_transaction_pooling(session)
         _wait_for_lock(session, say)
         with _release_at_end(session):
