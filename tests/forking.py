@@ -36,13 +36,23 @@ LONGEST_REQUEST = 1 << 20
 def run_forked(
     arguments: list[str], cwd: Path, environment: dict[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script of Python, the first of the arguments; stderr is in stdout."""
+    """Run a script of Python, the first of the arguments; stderr is in stdout.
+
+    Raises subprocess.TimeoutExpired once it is killed, where it takes longer.
+    """
     request = {"arguments": arguments, "cwd": str(cwd), "environment": environment}
     with socket.socket(socket.AF_UNIX) as asking, tempfile.TemporaryFile() as output:
         asking.settimeout(timeout)
         asking.connect(_server().path)
         socket.send_fds(asking, [json.dumps(request).encode()], [output.fileno()])
-        code = int(asking.recv(16))
+        try:
+            code = int(asking.recv(16))
+        except TimeoutError:
+            # Told that nobody waits, the other side ends the command and then the connection.
+            asking.shutdown(socket.SHUT_WR)
+            asking.settimeout(None)
+            asking.recv(16)
+            raise subprocess.TimeoutExpired(arguments, timeout) from None
         output.seek(0)
         return subprocess.CompletedProcess(arguments, code, output.read().decode())
 
@@ -123,9 +133,9 @@ def _tell_the_end(command: int, asking: socket.socket) -> None:
     ready, _, _ = select.select([asking.fileno(), ended], [], [])
     if ended not in ready:
         os.kill(command, signal.SIGKILL)
-        return
     _, status = os.waitpid(command, 0)
-    asking.send(str(os.waitstatus_to_exitcode(status)).encode())
+    if ended in ready:
+        asking.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from django.conf import settings
 from psycopg import sql
 
 from config.postgres import Address
+from tests.forking import run_forked
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DROP_DATABASE = sql.SQL("DROP DATABASE IF EXISTS {database} WITH (FORCE)")
@@ -50,9 +51,9 @@ class Project:
             check=False,
         )
 
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `python manage.py`, as `run` does."""
-        return self.run(sys.executable, "manage.py", *arguments)
+        return self.run(sys.executable, "manage.py", *arguments, timeout=timeout)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a program of the tree in a process group of its own."""
@@ -75,6 +76,15 @@ class Project:
             password=self.env["POSTGRES_PASSWORD"],
             database=self.env["POSTGRES_DB"],
         ).connect()
+
+
+class Forked(Project):
+    """Its `manage` is twice as fast, where the system lets a process be watched by its number."""
+
+    def manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        if not hasattr(os, "pidfd_open"):
+            return super().manage(*arguments, timeout=timeout)
+        return run_forked(["manage.py", *arguments], self.path, self.environment, timeout)
 
 
 def copy_tree(target: Path) -> Path:

@@ -22,7 +22,7 @@ from config.diagnosis import compare
 from config.postgres import ROOT_HOME, home_of
 from config.processes import PidFile
 from migration_guard.doctor import State
-from tests.project import Project, copy_tree, database_environment
+from tests.project import Forked, Project, copy_tree, database_environment
 from tests.server import free_port
 
 SLEEPING = "sleep 60"
@@ -53,9 +53,30 @@ Line = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def well() -> Iterator[list[Project]]:
+    """Those that tests have left mended."""
+    projects: list[Project] = []
+    yield projects
+    for project in projects:
+        end(project)
+
+
+@pytest.fixture
+def prepared(
+    well: list[Project], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Project]:
     """A copy of the tree with an embedded server of its own, on ports of its `.env`; no Docker is on its PATH."""
-    path = copy_tree(tmp_path_factory.mktemp("doctor") / "my-trader")
+    project = well.pop() if well else begin(tmp_path_factory.mktemp("doctor") / "my-trader")
+    failed = request.session.testsfailed
+    yield project
+    if request.session.testsfailed == failed:
+        well.append(project)
+    else:
+        end(project)
+
+
+def begin(target: Path) -> Project:
+    path = copy_tree(target)
     programs = path.parent / "programs"
     programs.mkdir()
     for name in ("sh", "sleep", "chmod", "perl", "python3", "env", "uname", "true"):
@@ -63,13 +84,16 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = Bare(path, {"PATH": f"{Path(sys.executable).parent}:{programs}"})
     put(project, POSTGRES_PORT=str(free_port()), BACKEND_PORT=str(free_port()), DEMONSTRATION="false")
     run(project, "python manage.py db start && python manage.py prepare")
-    yield project
+    return project
+
+
+def end(project: Project) -> None:
     run(project, "python manage.py db stop")
-    if (home := home_of(path)).is_relative_to(ROOT_HOME):
+    if (home := home_of(project.path)).is_relative_to(ROOT_HOME):
         shutil.rmtree(home)
 
 
-class Bare(Project):
+class Bare(Forked):
     """With the PATH that it was given, and nothing else on it."""
 
     @property
@@ -403,12 +427,12 @@ def test_session_that_is_held(prepared: Project) -> None:
     """The server process of one check, stopped while it waits for a lock: no timeout of its own can end it."""
     with connect(prepared) as blocking, connect(prepared) as watching:
         blocking.execute("BEGIN; LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
         program = prepared.start(sys.executable, "manage.py", "doctor", "--json")
         while not (waiting := watching.execute(WAITING).fetchall()):
             assert program.poll() is None
             # Asking without a pause, and answering, would take both cores from what is timed.
             time.sleep(0.02)
+        began = time.monotonic()
         for (pid,) in waiting:
             os.kill(pid, signal.SIGSTOP)
         try:

@@ -1,15 +1,12 @@
 """A project that has never heard of the trading book: settings, one app and the guard, with a database of its own."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
-from tests.forking import run_forked
-from tests.project import CHECKOUT, Project, fresh_database
+from tests.project import CHECKOUT, Forked, fresh_database
 
 MANAGE = """
 import os, sys
@@ -75,7 +72,7 @@ SQUASH = INITIAL.replace(
 RUNS = "SELECT action, outcome, name FROM migration_guard_run WHERE app = 'shop' ORDER BY id"
 
 
-class Stranger(Project):
+class Stranger(Forked):
     """A Django project in a folder of its own, whose app `shop` begins with one model and one migration."""
 
     def begin(self) -> None:
@@ -98,12 +95,6 @@ class Stranger(Project):
         """Add lines to the settings."""
         with (self.path / "settings.py").open("a") as settings:
             settings.write(f"\n{dedent(text)}\n")
-
-    def manage(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """As a project's, and twice as fast where the system lets a process be watched by its number."""
-        if not hasattr(os, "pidfd_open"):
-            return super().manage(*arguments)
-        return run_forked(["manage.py", *arguments], self.path, self.environment, timeout=60)
 
     def use_plain_django(self) -> None:
         self.configure("INSTALLED_APPS.remove('migration_guard')")

@@ -410,7 +410,9 @@ def test_session_that_changes_the_schema_never_waits_long(source: Built, chosen:
 
     def alter() -> None:
         with session(source, autocommit=True) as altering:
-            while not stopped.wait(0.7):
+            while not stopped.wait(0.01):
+                if not altering.execute(COPYING_LARGE).fetchall():
+                    continue
                 began = time.monotonic()
                 altering.execute(
                     "ALTER TABLE large ALTER text SET NOT NULL; ALTER TABLE large ALTER text DROP NOT NULL"
@@ -987,6 +989,7 @@ def test_source_in_use_does_not_notice_the_command(tidy: Stranger, arguments: tu
     took: list[float] = []
     blocked: list[Any] = []
     writer = tidy.connect()
+    writing = writer.info.backend_pid
 
     def write(stopped: threading.Event) -> None:
         with writer:
@@ -1001,7 +1004,7 @@ def test_source_in_use_does_not_notice_the_command(tidy: Stranger, arguments: tu
         query = "SELECT query FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(%s))"
         with tidy.connect() as looking:
             while not stopped.wait(0.005):
-                blocked.extend(looking.execute(query, [writer.info.backend_pid]).fetchall())
+                blocked.extend(looking.execute(query, [writing]).fetchall())
 
     with beside(write, look):
         time.sleep(2)

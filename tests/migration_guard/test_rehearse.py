@@ -46,7 +46,7 @@ def stocked(shop: Stranger) -> Stranger:
 
 
 def rehearse(project: Stranger, *arguments: str, code: int = 0) -> dict[str, Any]:
-    command = project.run(sys.executable, "manage.py", "rehearse", "--json", *arguments, timeout=300)
+    command = project.manage("rehearse", "--json", *arguments, timeout=300)
     assert command.returncode == code, command.stdout
     # What is said beside it stands before or behind it.
     report: dict[str, Any]
