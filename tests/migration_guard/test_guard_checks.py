@@ -1,6 +1,9 @@
 """A wrong MIGRATION_GUARD setting is found by `check`, by its id, before anything is done."""
 
+import django
 import pytest
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 
 from tests.migration_guard.stranger import Stranger
 
@@ -121,3 +124,10 @@ def test_no_command_works_with_a_wrong_setting(shop: Stranger, command: str, val
     assert f"({identity})" in refused.stdout
     assert "Traceback" not in refused.stdout
     assert shop.applied() == ["0001_initial"]
+
+
+def test_older_django_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(django, "VERSION", (5, 1, 15, "final", 0))
+
+    with pytest.raises(ImproperlyConfigured, match=r"needs Django 5\.2 or later, and this is 5\.1\.15\. Install"):
+        apps.get_app_config("migration_guard").ready()
