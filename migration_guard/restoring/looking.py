@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -28,6 +28,23 @@ COLUMNS = """
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     WHERE relkind IN ('r', 'p') AND attrelid >= 16384 AND relpersistence <> 't'
         AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+# Of composite types. What is taken out of one is taken out of every value, and no row is written for that.
+ATTRIBUTES = """
+    SELECT reltype::bigint, attnum, attname, format_type(reltype, NULL)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relkind = 'c' AND attrelid >= 16384 AND attnum > 0 AND NOT attisdropped
+"""
+# The columns of a type, and of what is made of it: arrays, domains, other composite types.
+MADE_OF = """
+    WITH RECURSIVE made (type) AS (
+        SELECT %s::oid
+        UNION
+        SELECT pg_type.oid FROM made JOIN pg_type ON typelem = type OR typbasetype = type OR EXISTS (
+            SELECT FROM pg_attribute WHERE attrelid = typrelid AND atttypid = type AND NOT attisdropped
+        )
+    )
+    SELECT attrelid::bigint, attname FROM pg_attribute JOIN made ON atttypid = type WHERE NOT attisdropped
 """
 COUNTS = "SHOW track_counts"
 INTEGERS = ("smallint", "integer", "bigint", "numeric")
@@ -64,6 +81,22 @@ class Column(NamedTuple):
     type: str
 
 
+class Attribute(NamedTuple):
+    """An attribute of a composite type, by its number."""
+
+    type: int
+    number: int
+    name: str
+    type_name: str
+
+    def __str__(self) -> str:
+        return f"the attribute {self.name} of the type {self.type_name}"
+
+    def columns(self, connection: BaseDatabaseWrapper) -> list[tuple[int, str]]:
+        """Those that have it in their values: the table's number and the column's name."""
+        return rows(connection, MADE_OF, [self.type])
+
+
 @dataclass(frozen=True)
 class Destroyed:
     """Of one table: the whole of it, or columns whose values are gone, and whether rows were changed or taken out.
@@ -80,10 +113,11 @@ class Destroyed:
 
 @dataclass(frozen=True)
 class Look:
-    """The tables and columns that a session sees now, in its own transaction where it has one."""
+    """The tables, columns and attributes that a session sees now, in its own transaction where it has one."""
 
     tables: dict[int, Table]
     columns: dict[tuple[int, int], Column]
+    attributes: dict[tuple[int, int], Attribute] = field(default_factory=dict)
     # Whether the server counts what is written.
     is_counting: bool = True
 
@@ -91,9 +125,11 @@ class Look:
     def at(cls, connection: BaseDatabaseWrapper) -> Self:
         tables = (Table(*row) for row in rows(connection, TABLES))
         columns = (Column(*row) for row in rows(connection, COLUMNS))
+        attributes = (Attribute(*row) for row in rows(connection, ATTRIBUTES))
         return cls(
             {table.oid: table for table in tables},
             {(column.table, column.number): column for column in columns},
+            {(attribute.type, attribute.number): attribute for attribute in attributes},
             rows(connection, COUNTS) == [("on",)],
         )
 
@@ -121,6 +157,9 @@ class Look:
                 yield Destroyed(root, has_changed_rows=True)
             elif now.file != table.file and (now.inserted > table.inserted or oid not in trusted or is_empty(now)):
                 yield Destroyed(root, has_changed_rows=True, is_shut=True)
+
+    def attributes_lost_until(self, after: "Look") -> list[Attribute]:
+        return [attribute for key, attribute in self.attributes.items() if key not in after.attributes]
 
     def written_until(self, after: "Look") -> set[int]:
         """The numbers of tables in which rows were written, and with a partition of its root; all where none counts."""

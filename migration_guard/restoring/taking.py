@@ -174,7 +174,20 @@ class Taking(Unkept):
     def _destroyed(self) -> Iterator[Destroyed]:
         """Since the transaction began."""
         is_empty = partial(is_emptied, self.connection)
-        return self._before.destroyed_until(self._look(), is_empty, trusts_types=not self._has_using)
+        now = self._look()
+        self._require_attributes(now)
+        return self._before.destroyed_until(now, is_empty, trusts_types=not self._has_using)
+
+    def _require_attributes(self, now: Look) -> None:
+        """A value is kept as it is written, by the places of its attributes: with one less it would be another."""
+        for attribute in self._before.attributes_lost_until(now):
+            for number, column in attribute.columns(self.connection):
+                table = now.tables.get(number)
+                if table and not is_emptied(self.connection, table):
+                    raise NoRestorePoint.because(
+                        f"{self.run.app}.{self.run.name} takes away {attribute}, which values of {table}.{column} "
+                        "have, and part of a value cannot come back. Copy it to a column of its own before"
+                    )
 
     def _look(self) -> Look:
         look = Look.at(self.connection)

@@ -204,6 +204,25 @@ def test_commit_before_anything_is_kept_is_refused(filled: Stranger) -> None:
     assert sums(filled, "shop_item") == before
 
 
+def test_attribute_that_is_taken_out_of_values_is_refused(filled: Stranger) -> None:
+    filled.sql(
+        "CREATE TYPE place AS (street text, town text); CREATE DOMAIN home AS place; CREATE TYPE stay AS (at home)"
+    )
+    filled.sql("CREATE TABLE visit (id int PRIMARY KEY, stays stay[])")
+    filled.operations("0003_street", "migrations.RunSQL('ALTER TYPE place DROP ATTRIBUTE street')")
+    filled.sql("INSERT INTO visit VALUES (1, ARRAY[ROW(ROW('Rue', 'Genf')::home)::stay])")
+
+    said = refuse(filled, "migrate")
+
+    taken = "shop.0003_street takes away the attribute street of the type place, which values of visit.stays have"
+    assert taken in said
+    assert "Copy it to a column of its own before" in said
+    assert (points(filled), leftovers(filled)) == ([], [])
+    assert filled.sql("SELECT ((stays[1]).at).street FROM visit") == [("Rue",)]
+    filled.sql("DELETE FROM visit")
+    succeed(filled, "migrate")
+
+
 def test_steps_of_what_is_not_atomic_and_what_cannot_be_undone(filled: Stranger) -> None:
     before = sums(filled, "shop_item")
     path = filled.operations(
