@@ -1,5 +1,7 @@
 """`migrate` applies each migration once, remembers what it did, and compares it with what the code says."""
 
+import re
+import sys
 from textwrap import dedent
 
 import pytest
@@ -26,6 +28,18 @@ def test_nothing_to_do_writes_nothing(shop: Stranger) -> None:
 
     assert "No migrations to apply" in again.stdout
     assert shop.sql("SELECT * FROM migration_guard_run") == before
+
+
+def test_nothing_to_do_imports_nothing_of_what_does_it(shop: Stranger) -> None:
+    def imported() -> set[str]:
+        said = shop.run(sys.executable, "-X", "importtime", "manage.py", "migrate").stdout
+        return set(re.findall(r"\| +migration_guard\.(\w+)", said))
+
+    working, idle = imported(), imported()
+
+    assert {"migrating", "executor", "restoring"} <= working
+    assert "migrating" in idle
+    assert not idle & {"executor", "rehearsal", "restoring", "review", "safer"}
 
 
 def test_foreign_key_and_record_are_one_transaction(shop: Stranger) -> None:
