@@ -14,6 +14,7 @@ import pytest
 from psycopg import sql
 
 from migration_guard.turns import TURN_KEY
+from tests.pgbouncer import pgbouncer
 from tests.programs import Program, managing
 from tests.project import CHECKOUT, DROP_DATABASE, Project, fresh_database
 from tests.server import free_port
@@ -247,6 +248,18 @@ def test_a_database_that_only_reads_is_refused_in_one_sentence(prepared: Project
 
     assert prepare.returncode == 2, prepare.stdout
     assert prepare.stdout.startswith("CommandError: Nothing was changed in the database project_")
+    assert "Traceback" not in prepare.stdout
+
+
+@pytest.mark.endurance
+def test_a_pooler_that_shares_sessions_is_refused_in_one_sentence(checkout: Project) -> None:
+    with fresh_database() as variables, pgbouncer(Project(checkout.path, variables), "transaction", 2) as port:
+        behind = replace(checkout, env=checkout.env | variables | {"POSTGRES_PORT": str(port)})
+
+        prepare = behind.manage("prepare")
+
+    assert prepare.returncode == 2, prepare.stdout
+    assert prepare.stdout.startswith("CommandError: The connection goes through a proxy")
     assert "Traceback" not in prepare.stdout
 
 

@@ -204,6 +204,18 @@ def test_commit_before_anything_is_kept_is_refused(filled: Stranger) -> None:
     assert sums(filled, "shop_item") == before
 
 
+def test_database_that_only_reads_is_left_as_it_is(filled: Stranger) -> None:
+    filled.operations("0003_change", CHANGE)
+    succeed(filled, "migrate")
+    changed = sums(filled, "shop_item")
+    filled.sql(f"ALTER DATABASE {filled.env['POSTGRES_DB']} SET default_transaction_read_only = on")
+
+    said = refuse(filled, "restore", *points(filled), "--yes")
+
+    assert f"Nothing was changed in the database {filled.env['POSTGRES_DB']}: default_transaction_read_only" in said
+    assert sums(filled, "shop_item") == changed
+
+
 def test_attribute_that_is_taken_out_of_values_is_refused(filled: Stranger) -> None:
     filled.sql(
         "CREATE TYPE place AS (street text, town text); CREATE DOMAIN home AS place; CREATE TYPE stay AS (at home)"
