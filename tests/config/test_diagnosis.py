@@ -22,7 +22,7 @@ from config.diagnosis import compare
 from config.postgres import ROOT_HOME, home_of
 from config.processes import PidFile
 from migration_guard.doctor import State
-from tests.project import Forked, Project, copy_tree, database_environment
+from tests.project import Project, copy_tree, database_environment
 from tests.server import free_port
 
 SLEEPING = "sleep 60"
@@ -93,7 +93,7 @@ def end(project: Project) -> None:
         shutil.rmtree(home)
 
 
-class Bare(Forked):
+class Bare(Project):
     """With the PATH that it was given, and nothing else on it."""
 
     @property

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
-from tests.project import CHECKOUT, Forked, fresh_database
+from tests.project import CHECKOUT, Project, fresh_database
 
 MANAGE = """
 import os, sys
@@ -72,7 +72,7 @@ SQUASH = INITIAL.replace(
 RUNS = "SELECT action, outcome, name FROM migration_guard_run WHERE app = 'shop' ORDER BY id"
 
 
-class Stranger(Forked):
+class Stranger(Project):
     """A Django project in a folder of its own, whose app `shop` begins with one model and one migration."""
 
     def begin(self) -> None:
