@@ -10,7 +10,6 @@ from typing import Any
 from django.apps import apps
 from django.db import DatabaseError
 from django.db.migrations import Migration
-from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.exceptions import (
     BadMigrationError,
     CircularDependencyError,
@@ -18,14 +17,13 @@ from django.db.migrations.exceptions import (
     NodeNotFoundError,
 )
 from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.migrations.state import ProjectState
 
 from migration_guard.conf import GuardSettings
 from migration_guard.connections import rows
 from migration_guard.doctor.diagnosis import Diagnosis, State, command, note, ok, problem, unknown
 from migration_guard.doctor.session import looking
+from migration_guard.doctor.unwritten import name_for, unwritten
 from migration_guard.executor import GuardedExecutor
 from migration_guard.ledger import MigrationKey, source_of
 from migration_guard.patience import Patience
@@ -101,15 +99,12 @@ def _is_applied(app: str, names: Iterable[str], alias: str) -> bool:
 
 
 def _unwritten(loader: MigrationLoader) -> Iterator[Diagnosis]:
-    # The one that asks nobody: that of --no-input ends the process where a column has no default.
-    questioner = MigrationQuestioner(dry_run=True)
-    detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), questioner)
-    changes = detector.changes(graph=loader.graph)
+    changes = unwritten(loader)
     own = set(GuardSettings.load().guarded_apps())
     for app, migrations in sorted(changes.items()):
         told = [operation.describe() for migration in migrations for operation in migration.operations]
         if app in own:
-            mend = command("makemigrations", app, "-n", migrations[0].suggest_name())
+            mend = command("makemigrations", app, "-n", name_for(migrations))
             yield problem("models", f"{app} has changes without a migration: {listed(told)}", mend)
         else:
             yield note("models", f"{app}, not the project's own, has changes without a migration: {listed(told)}")
@@ -136,7 +131,9 @@ def check_applied(alias: str) -> Iterator[Diagnosis]:
         found = list(_Differences(executor, alias).found())
     yield from found
     if not any(diagnosis.state == State.PROBLEM for diagnosis in found):
-        yield ok("migrations", f"all {len(executor.loader.applied_migrations)} are applied, as they are on the disk")
+        # A squash is recorded with the names that it replaces, which need no file.
+        applied = executor.loader.applied_migrations.keys() & executor.loader.graph.nodes.keys()
+        yield ok("migrations", f"all {len(applied)} are applied, as they are on the disk")
 
 
 class _Differences:

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 # Names of settings, and of what is in their dicts, that hold one.
 SECRET = re.compile(r"(PASSWORD|PASSPHRASE|PASSWD|SECRET|TOKEN|KEY)$", re.IGNORECASE)
@@ -31,8 +33,9 @@ def hider() -> Callable[[str], str]:
 
 
 def _secrets() -> Iterator[str]:
-    for name in dir(settings):
-        if name.isupper():
+    for name in filter(str.isupper, dir(settings)):
+        # An empty SECRET_KEY is refused where it is read.
+        with suppress(ImproperlyConfigured):
             yield from _within(getattr(settings, name), is_secret=bool(SECRET.search(name)))
 
 

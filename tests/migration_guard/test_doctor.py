@@ -50,6 +50,17 @@ def quotes_settings(alias):
     from django.conf import settings
     raise OSError(f"{settings.CACHES['default']['OPTIONS']['password']}, {settings.DATABASES['default']['PASSWORD']}")
 """
+SEES_NO_CHANGE = """
+    from django.core.management.commands import makemigrations
+    from django.db.migrations.autodetector import MigrationAutodetector
+
+    class Detector(MigrationAutodetector):
+        def changes(self, *arguments, **keywords):
+            return {}
+
+    class Command(makemigrations.Command):
+        autodetector = Detector
+"""
 RAISES = "from django.conf import settings\n\ndef check(alias):\n    raise OSError(settings.SECRET_KEY)\n"
 # Root reads everything, unless this right is taken from it.
 WITHOUT_RIGHT = "-dac_override,-dac_read_search"
@@ -64,6 +75,23 @@ LOCKS = """
 """
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del), count(*) FROM pg_stat_user_tables"
 PASSWORD = "a-password-of-a-reader"
+MAKEMIGRATIONS_WITHOUT_HELP_TEXTS = """\
+from django.core.management.commands import makemigrations
+from django.db import models
+
+
+class Command(makemigrations.Command):
+    def handle(self, *args, **options):
+        whole = models.Field.deconstruct
+
+        def deconstruct(field):
+            name, path, arguments, keywords = whole(field)
+            keywords.pop("help_text", None)
+            return name, path, arguments, keywords
+
+        models.Field.deconstruct = deconstruct
+        super().handle(*args, **options)
+"""
 LIMIT_SECONDS = 3.0
 
 Line = dict[str, str]
@@ -333,6 +361,13 @@ def test_checks_that_misbehave_are_a_line_each(shop: Stranger) -> None:
     assert told["misbehaving.quotes_settings"].endswith("OSError: ***, ***")
 
 
+def test_models_are_compared_as_the_command_of_the_project_does_it(applied: Stranger) -> None:
+    has_a_changed_model(applied)
+    applied.write("shop/management/commands/makemigrations.py", SEES_NO_CHANGE)
+
+    assert problems(doctor(applied)) == []
+
+
 def test_settings_of_the_guard_that_are_wrong_are_told(applied: Stranger) -> None:
     applied.configure("MIGRATION_GUARD = {'DOCTOR': None}")
 
@@ -348,6 +383,33 @@ def test_column_that_needs_a_default_is_a_change_like_others(applied: Stranger) 
 
     assert line["message"] == "shop has changes without a migration: Add field w to item"
     assert line["mend"].endswith("makemigrations shop -n item_w")
+
+
+def test_name_in_the_command_is_one_that_makemigrations_takes(applied: Stranger) -> None:
+    fields = "".join(f"    another_number_{letter} = models.IntegerField(null=True)\n" for letter in "abcde")
+    applied.write("shop/models.py", MODELS_WITH_V + fields)
+
+    (line,) = problems(doctor(applied, code=1))
+
+    mend(applied, line)
+
+
+def test_changes_that_the_makemigrations_of_the_project_leaves_out_are_none(applied: Stranger) -> None:
+    applied.configure("INSTALLED_APPS.append('own')")
+    applied.write("own/__init__.py", "")
+    applied.write("own/management/commands/makemigrations.py", MAKEMIGRATIONS_WITHOUT_HELP_TEXTS)
+    applied.write("shop/models.py", MODELS_WITH_V.replace("max_length=40", "max_length=40, help_text='A name.'"))
+    assert problems(doctor(applied)) == []
+
+    applied.write("shop/models.py", MODELS_WITH_V + "    w = models.IntegerField(help_text='A number.')\n")
+    (line,) = problems(doctor(applied, code=1))
+    assert line["message"] == "shop has changes without a migration: Add field w to item"
+
+
+def test_key_that_is_empty_is_no_secret(applied: Stranger) -> None:
+    applied.configure("SECRET_KEY = ''")
+
+    assert problems(doctor(applied)) == []
 
 
 def test_changes_of_a_library_are_a_note(applied: Stranger) -> None:
