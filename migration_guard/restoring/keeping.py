@@ -34,6 +34,7 @@ HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint % 429496
 VALUES = SQL("SELECT {columns} FROM {table} WHERE {column} IS NOT NULL")
 VALUES_SINCE = SQL("SELECT {columns} FROM {table} WHERE age(xmin) <= age({horizon}::xid)")
 COUNT = SQL("SELECT count(*) FROM {table}")
+HAS_ROWS = SQL("SELECT EXISTS (SELECT FROM {table})")
 COUNT_VALUES = SQL("SELECT {counts} FROM {table}")
 LOCK = SQL("LOCK TABLE {table} IN {mode} MODE")
 LOOK_AT_ONCE = SQL("LOCK TABLE {table} IN ACCESS SHARE MODE NOWAIT")
@@ -179,14 +180,21 @@ class Values(Keeping):
 
 
 class Whole(Keeping):
-    """The table as an archive; nobody writes to what is about to go."""
+    """The table as an archive, if it has rows; nobody writes to what is about to go."""
 
     def covers(self, destroyed: Destroyed) -> bool:
         return destroyed.table.oid == self.table.oid or destroyed.table.root == self.table.oid
 
     def begin(self) -> None:
         self.lock("SHARE")
-        self.dump()
+        self.parts = []
+        if self._has_rows():
+            self.dump()
+
+    def _has_rows(self) -> bool:
+        """Of another session: the transaction may see only what is committed at its first question."""
+        with snapshot(self.connection) as session:
+            return session.execute(HAS_ROWS.format(table=self.name.sql)).fetchall() == [(True,)]
 
     def dump(self) -> None:
         """As it is committed now."""

@@ -222,6 +222,16 @@ def test_empty_database_needs_none(shop: Stranger) -> None:
     assert points(shop) == []
 
 
+def test_empty_table_needs_no_client_programs(filled: Stranger) -> None:
+    filled.sql("CREATE TABLE box (id integer PRIMARY KEY)")
+    filled.operations("0003_drop_box", "migrations.RunSQL('DROP TABLE box')")
+    filled.configure("MIGRATION_GUARD = {'CLIENT_PROGRAMS': '/nowhere'}")
+
+    succeed(filled, "migrate")
+
+    assert points(filled) == []
+
+
 @endurance
 def test_point_of_another_database_of_that_name_is_told(filled: Stranger) -> None:
     filled.operations("0003_drop_v", "migrations.RunSQL('ALTER TABLE shop_item DROP COLUMN v', migrations.RunSQL.noop)")
