@@ -15,12 +15,15 @@ QUIET_SECONDS = 2.0
 
 @contextmanager
 def exiting_2(told: str, progress: "Progress") -> Iterator[None]:
-    """Whatever fails in the block, and is no CommandError, becomes one: 1 is how a command tells what it has found."""
+    """Whatever fails in the block, and is no CommandError, becomes one: 1 is how a command tells what it has found.
+
+    So does what code of a migration exits with.
+    """
     try:
         yield
     except CommandError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CommandError(f"{told}: {type(error).__name__}: {error}", returncode=2) from error
     finally:
         progress.end()

@@ -13,6 +13,7 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from migration_guard.conf import GuardSettings
+from migration_guard.content_types import content_types_forgotten
 from migration_guard.statements import ConcurrentStatement, validates
 from migration_guard.watcher import Blocker, Watcher, describe_wait
 
@@ -106,7 +107,12 @@ class Patience:
 
     def transaction(self, work: Callable[[], T], what: str) -> T:
         """Run `work`, which opens one transaction and commits it, until it gets its locks; `what` names it."""
-        return self._until_locked(work, what, armed=True)
+
+        def attempt() -> T:
+            with content_types_forgotten():
+                return work()
+
+        return self._until_locked(attempt, what, armed=True)
 
     def _until_locked(self, work: Callable[[], T], what: str, *, armed: bool) -> T:
         is_outermost = not self.connection.in_atomic_block

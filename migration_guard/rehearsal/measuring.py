@@ -283,7 +283,8 @@ class Recorder:
 
     def _note_unseen(self, statement: Any) -> None:
         text = str(statement)
-        if not self._is_seen and not text.startswith(TIMEOUTS) and _operation_at_work()[1] is not None:
+        is_told = text.startswith((*TIMEOUTS, *SAVEPOINTS))
+        if not self._is_seen and not is_told and _operation_at_work()[1] is not None:
             self.unseen.append(text)
 
     def _note_deferred(self, statement: Any) -> None:

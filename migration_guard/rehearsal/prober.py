@@ -74,7 +74,12 @@ def main() -> None:
             return
         if line is not None:
             command = json.loads(line)
-            print(json.dumps(prober.answer(command["command"], command.get("scripts", []))), flush=True)
+            answer = json.dumps(prober.answer(command["command"], command.get("scripts", [])))
+            try:
+                print(answer, flush=True)
+            except BrokenPipeError:
+                # The parent is gone; an exit would flush it once more.
+                os._exit(1)
         elif prober.is_at_work:
             prober.probe()
 

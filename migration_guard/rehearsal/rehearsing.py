@@ -20,7 +20,7 @@ from migration_guard.rehearsal.copies import From, copy_of
 from migration_guard.rehearsal.disk import CouldNotCopy
 from migration_guard.rehearsal.keeping import empty
 from migration_guard.rehearsal.previous import PreviousRelease
-from migration_guard.rehearsal.remembering import states_remembered
+from migration_guard.rehearsal.remembering import fit_for_code, states_remembered
 from migration_guard.rehearsal.results import Finding, MigrationResult, Outcome, Rehearsal, Source, Verdict
 from migration_guard.rehearsal.rows import make_up
 from migration_guard.rehearsal.seeding import Seeds
@@ -128,6 +128,7 @@ class Rehearsing:
         for number, (migration, _) in enumerate(plan, start=1):
             result = MigrationResult(migration.app_label, migration.name, is_guarded=is_guarded(migration))
             self.rehearsal.migrations.append(result)
+            state = fit_for_code(state, migration)
             trial = Trial(self._stage, migration, state, result, self._teller(f"{number} of {len(plan)}, {migration}"))
             with self._noting_the_end(result), states_remembered(migration):
                 self._try(trial)

@@ -4,11 +4,36 @@ To render models takes longer than all else in the rehearsal of a large project.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from django.db.migrations import Migration
+from django.db.migrations.operations import RunPython, SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+
+
+def fit_for_code(state: ProjectState, migration: Migration) -> ProjectState:
+    """The state before a migration, as Django makes it for a way back that begins there: with all models made anew.
+
+    On the way there some keep keys to earlier classes of others. RunPython makes them anew only on its way forward.
+    """
+    if not state.is_delayed or not _runs_code(migration.operations):
+        return state
+    fit = state.clone()
+    fit.clear_delayed_apps_cache()
+    fit.is_delayed = False
+    # They are made when they are asked for, and shared by its clones from then on.
+    fit.apps.get_models()
+    return fit
+
+
+def _runs_code(operations: Iterable[Operation]) -> bool:
+    return any(
+        isinstance(operation, RunPython)
+        or (isinstance(operation, SeparateDatabaseAndState) and _runs_code(operation.database_operations))
+        for operation in operations
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from django.db.migrations.state import ProjectState
 from migration_guard.catalog import Catalog, Difference, differences, read
 from migration_guard.catalog.telling import as_script
 from migration_guard.connections import execute, rows
+from migration_guard.content_types import content_types_forgotten
 from migration_guard.executor import GuardedExecutor, key_of, run_deferred
 from migration_guard.patience import Patience, sqlstate_of
 from migration_guard.receipts import fingerprint_of
@@ -34,6 +35,8 @@ SIZES = """
 """
 MOST_DIFFERENCES = 10
 OBJECT_IN_USE = "55006"
+# What a migration may raise; its code may end the program, as a script does.
+FAILURES = (Exception, SystemExit)
 
 
 class Broken(Exception):
@@ -132,7 +135,11 @@ class Trial:
             self.touched = predicted_tables(self.migration, self.state, self.connection, known)
             return
         recorder = Recorder(self.connection)
-        with self._filling_in(recorder), transaction.atomic(using=self.connection.alias):
+        with (
+            self._filling_in(recorder),
+            content_types_forgotten(),
+            transaction.atomic(using=self.connection.alias),
+        ):
             self._original = Look.at(self.connection)
             with recorder.at_work(), self.connection.schema_editor(atomic=True) as editor:
                 self.migration.apply(self.state.clone(), editor)
@@ -205,7 +212,7 @@ class Trial:
         """Keep what was recorded, also of what fails."""
         try:
             yield
-        except Exception as error:
+        except FAILURES as error:
             raise Broken(f"{self.migration} fails: {type(error).__name__}: {error}") from error
         finally:
             self.result.statements = recorder.statements
@@ -257,7 +264,7 @@ class Trial:
         try:
             with executor.patience.at_work(), recorder.at_work():
                 executor.apply_migration(self.state.clone(), self.migration)
-        except Exception as error:
+        except FAILURES as error:
             self._require_reliable(error)
             told = f"Once it is undone, it cannot be applied again: {type(error).__name__}: {error}"
             self._find("forward-fails", Severity.ERROR, told, "Let the way back remove what the way forward makes.")
@@ -272,7 +279,7 @@ class Trial:
         try:
             with executor.patience.at_work():
                 executor.unapply_migration(self.state.clone(), self.migration)
-        except Exception as error:
+        except FAILURES as error:
             self._require_reliable(error)
             self.result.reversible = False
             told = f"It calls itself reversible, and its way back fails: {type(error).__name__}: {error}"
@@ -282,7 +289,7 @@ class Trial:
         executor.loader.applied_migrations.pop(key_of(self.migration), None)
         return True
 
-    def _require_reliable(self, error: Exception) -> None:
+    def _require_reliable(self, error: BaseException) -> None:
         """Raise ChecksPending where the error may come of the transaction around both ways."""
         if self.connection.in_atomic_block and sqlstate_of(error) == OBJECT_IN_USE:
             raise ChecksPending from error
@@ -296,7 +303,7 @@ class Trial:
             with executor.patience.at_work(), transaction.atomic(using=self.connection.alias):
                 execute(self.connection, CHECK_DEFERRED)
                 executor.apply_migration(self.state.clone(), self.migration)
-        except Exception as error:
+        except FAILURES as error:
             raise Broken(f"{self.migration}: {told}") from error
 
     def _recover(self) -> None:
@@ -313,7 +320,7 @@ class Trial:
         try:
             with executor.patience.at_work():
                 executor.apply_migration(self.state.clone(), self.migration)
-        except Exception as error:
+        except FAILURES as error:
             raise Broken(
                 f"{self.migration}: its way back fails, and so does the way forward from there: {error}"
             ) from error
@@ -324,7 +331,7 @@ class Trial:
         hint = "Its ways forward and back must meet: what is made by hand is undone by hand."
         self._find_differences("reverse-differs", found, "Forward and back lead to another schema", hint)
         returned = self.stage.kept.compare(self._names(self._unwritten))
-        self.result.reverse_lossless = not returned.losses and not returned.added
+        self.result.reverse_lossless = not returned.losses
         known = {(loss.table, loss.column) for loss in self.result.losses}
         self.result.losses += [loss for loss in returned.losses if loss[:2] not in known]
         for table, number in returned.added.items():
@@ -348,9 +355,12 @@ class Trial:
     def _note_uncompared(self, counted: dict[str, int]) -> None:
         now = changes(self.connection)
         changed = {table for table, number in now.items() if number != counted.get(table, 0)}
+        hint = "Name the table in the SQL, or make it atomic."
+        if self.migration.atomic:
+            hint = "Its way forward leaves them alone: see by hand what its way back does to them."
         for table in sorted(changed - self.touched - self._new_names):
             message = f"Rows of {table} are changed, which was not foreseen: they were not compared."
-            self._find("not-compared", Severity.WARNING, message, "Name the table in the SQL, or make it atomic.")
+            self._find("not-compared", Severity.WARNING, message, hint)
 
     def _sizes(self, tables: Collection[str]) -> dict[str, int | None]:
         quoted = [identifier(name).as_string(self.connection.connection) for name in tables]

@@ -22,6 +22,22 @@ WAITS = """
     SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE NOT granted AND datname = current_database() AND application_name NOT LIKE 'probe%'
 """
+# Through the manager of the application, which lives longer than the models of a state.
+NOTES_ITS_TYPE = """
+    def note(apps, schema_editor):
+        from django.contrib.contenttypes.models import ContentType
+
+        noted = ContentType.objects.get_for_model(apps.get_model("shop", "Item"))
+        schema_editor.execute("INSERT INTO shop_note VALUES (%s)", [noted.pk])
+
+    class Migration(migrations.Migration):
+        dependencies = [("shop", "0001_initial"), ("contenttypes", "0002_remove_content_type_name")]
+        operations = [
+            migrations.RunSQL("CREATE TABLE shop_note (type int REFERENCES django_content_type)"),
+            migrations.RunPython(note),
+            migrations.AddField("Item", "v", models.IntegerField(null=True)),
+        ]
+"""
 # What a poll of the watcher and a busy machine may add to a wait.
 SLACK_SECONDS = 0.5
 
@@ -254,6 +270,18 @@ def begin_vacuum_against_wraparound(project: Stranger) -> None:
     while not project.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE '%shop_item (to prevent wraparound)'"):
         assert time.monotonic() < deadline, "no vacuum came"
         time.sleep(0.2)
+
+
+def test_content_type_of_a_try_that_was_given_up_is_forgotten(migrated: Stranger) -> None:
+    migrated.configure("INSTALLED_APPS.append('django.contrib.contenttypes')")
+    migrated.migration("0002_noted", NOTES_ITS_TYPE)
+
+    with holding(migrated) as holder, managing(migrated, "migrate") as migrate:
+        migrate.wait_for("Try 1 given up")
+        holder.rollback()
+
+        assert migrate.wait() == 0, migrate.output
+    assert migrated.sql("SELECT model FROM shop_note JOIN django_content_type ON id = type") == [("item",)]
 
 
 def test_signal_handlers_wait_as_in_django(migrated: Stranger) -> None:

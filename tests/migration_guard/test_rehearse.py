@@ -253,6 +253,17 @@ def test_plan_that_fails_in_the_middle(stocked: Stranger) -> None:
 
 
 @endurance
+def test_code_that_exits_fails_as_another_does(stocked: Stranger) -> None:
+    stocked.operations("0002_back", "migrations.RunPython(migrations.RunPython.noop, lambda *_: exit('No way'))")
+    stocked.operations("0003_exit", "migrations.RunPython(lambda *_: exit('Not here'), migrations.RunPython.noop)")
+
+    report = rehearse(stocked, code=1)
+
+    assert "shop.0003_exit fails: SystemExit: Not here" in report["error"]
+    assert ("reverse-fails", "error") in findings(report["migrations"][0])
+
+
+@endurance
 def test_way_back_that_is_none(stocked: Stranger) -> None:
     stocked.operations("0002_no_name", "migrations.RemoveField('Item', 'name')")
 
