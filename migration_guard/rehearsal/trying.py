@@ -235,7 +235,9 @@ class Trial:
             self._round_trip(sums)
         self.stage.executor.loader.applied_migrations[key_of(self.migration)] = self.migration
         self.has_made_up_losses = self._losing.has_made_up(self.result.losses)
-        self._note_uncompared(counted)
+        # The server counts rows that were rolled back, too: all of an atomic way back that fails.
+        if self.result.reversible or not self.migration.atomic:
+            self._note_uncompared(counted)
 
     def _rolled_back_round_trip(self, sums: dict[str, tuple[int, str]]) -> bool:
         """Whether that has shown what transactions of their own would show."""

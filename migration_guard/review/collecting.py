@@ -113,8 +113,7 @@ def collect(migration: Migration, state: LeanState, connection: BaseDatabaseWrap
     editor: Any = connection.schema_editor(collect_sql=True, atomic=False).__enter__()
     for number, operation in enumerate(migration.operations, start=1):
         before = state.clone()
-        state.reach = _reach(operation, migration.app_label, before)
-        operation.state_forwards(migration.app_label, state)
+        advance(operation, migration.app_label, state)
         for step in steps_forwards(operation, migration.app_label, before, state):
             work = Work(migration, number, step.operation, step.before, step.after)
             known = list(editor.deferred_sql)
@@ -122,6 +121,12 @@ def collect(migration: Migration, state: LeanState, connection: BaseDatabaseWrap
             deferred += [(work, statement) for statement in editor.deferred_sql if statement not in known]
             works.append(work)
     return [*works, *_at_the_end(deferred, editor)]
+
+
+def advance(operation: Operation, app_label: str, state: LeanState) -> None:
+    """Leave the state as it is after an operation."""
+    state.reach = _reach(operation, app_label, state)
+    operation.state_forwards(app_label, state)
 
 
 def _reach(operation: Operation, app_label: str, before: ProjectState) -> Literal["model", "key", "any"]:

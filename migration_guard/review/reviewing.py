@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from migration_guard.ledger import MigrationKey
 from migration_guard.review import rules
 from migration_guard.review.actions import Action, actions
-from migration_guard.review.collecting import LeanState, Work, collect
+from migration_guard.review.collecting import LeanState, Work, advance, collect
 from migration_guard.review.database import Database
 from migration_guard.review.findings import JUDGES, Finding, Rule, Severity, declare
 from migration_guard.review.offline import offline
@@ -101,7 +101,8 @@ def _collect(
         if key in chosen:
             yield key, collect(migration, state, connection)
         else:
-            migration.mutate_state(state, preserve=False)
+            for operation in migration.operations:
+                advance(operation, migration.app_label, state)
 
 
 def _judge(works: list[Work], parsed: Iterator[list[Statement]], scene: Scene) -> Iterator[Finding]:

@@ -12,6 +12,12 @@ pytestmark = pytest.mark.endurance
 INDEX = "migrations.AddIndex('Item', models.Index(fields=['name'], name='item_name'))"
 KEYS = {"id", "severity", "app", "name", "operation", "statement", "lock", "blocks", "message", "hint"}
 
+DEPOT = """
+    class Migration(migrations.Migration):
+        dependencies = [("shop", "0002_unique")]
+        operations = [migrations.CreateModel("Depot", [("id", models.BigAutoField(primary_key=True))])]
+"""
+
 
 def found(project: Stranger, *arguments: str) -> list[dict[str, str]]:
     reviewed = project.manage("review", "--json", "--offline", "--fail-on", "never", *arguments)
@@ -97,6 +103,21 @@ def test_one_migration_by_a_prefix(shop: Stranger) -> None:
     shop.operations("0003_index", INDEX.replace("item_name", "other"))
 
     assert {finding["name"] for finding in found(shop, "shop", "0003")} == {"0003_index"}
+
+
+def test_migrations_of_another_app_may_come_between(shop: Stranger) -> None:
+    shop.configure("INSTALLED_APPS.append('depot')")
+    shop.write("depot/__init__.py", "")
+    shop.write("depot/migrations/__init__.py", "")
+    shop.operations(
+        "0002_unique", "migrations.AlterField('Item', 'name', models.CharField(max_length=40, unique=True))"
+    )
+    shop.migration("0001_initial", DEPOT, app="depot")
+    shop.operations("0003_v", ADD_COLUMN)
+    path = shop.path / "shop/migrations/0003_v.py"
+    path.write_text(path.read_text().replace("dependencies = [", "dependencies = [('depot', '0001_initial'), "))
+
+    assert {finding["name"] for finding in found(shop, "shop")} == {"0002_unique"}
 
 
 def test_applied_migrations_are_left_out(shop: Stranger) -> None:
