@@ -194,7 +194,7 @@ class Whole(Keeping):
     def _has_rows(self) -> bool:
         """Of another session: the transaction may see only what is committed at its first question."""
         with snapshot(self.connection) as session:
-            return session.execute(HAS_ROWS.format(table=self.name.sql)).fetchall() == [(True,)]
+            return has_rows(session, self.name)
 
     def dump(self) -> None:
         """As it is committed now."""
@@ -318,6 +318,12 @@ class Rows(Keeping):
         )
         with plainly(self.session):
             execute(self.connection, create)
+
+
+def has_rows(session: Connection[Any], name: Name) -> bool:
+    """Raises psycopg.Error where row-level security might hide them."""
+    with plainly(session, encoded=False):
+        return session.execute(HAS_ROWS.format(table=name.sql)).fetchall() == [(True,)]
 
 
 def is_emptied(connection: BaseDatabaseWrapper, table: Table) -> bool:

@@ -20,7 +20,7 @@ from migration_guard.conf import GuardSettings
 from migration_guard.connections import another_session, rows
 from migration_guard.patience import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate_of
 from migration_guard.restoring.archives import dump
-from migration_guard.restoring.keeping import Keeping, Rows, Values, Whole, is_emptied
+from migration_guard.restoring.keeping import Keeping, Rows, Values, Whole, has_rows, is_emptied
 from migration_guard.restoring.looking import Destroyed, Look, Table
 from migration_guard.restoring.points import Draft, Manifest, NoRestorePoint, Part, RestorePoint, Shelf
 from migration_guard.restoring.tables import Name, key_of
@@ -183,7 +183,7 @@ class Taking(Unkept):
         for attribute in self._before.attributes_lost_until(now):
             for number, column in attribute.columns(self.connection):
                 table = now.tables.get(number)
-                if table and not is_emptied(self.connection, table):
+                if table and has_rows(self.connection.connection, Name(table.schema, table.name)):
                     raise NoRestorePoint.because(
                         f"{self.run.app}.{self.run.name} takes away {attribute}, which values of {table}.{column} "
                         "have, and part of a value cannot come back. Copy it to a column of its own before"

@@ -154,10 +154,11 @@ def test_owner_of_a_database_of_another_encoding(shop: Stranger, encoding: str) 
             "migrations.DeleteModel('Box')",
         )
 
-        hide = "ALTER TABLE shop_item {} ROW LEVEL SECURITY, {} ROW LEVEL SECURITY"
-        shop.sql(hide.format("ENABLE", "FORCE"))
-        assert "row-level security" in refuse(shop, "migrate")
-        shop.sql(hide.format("DISABLE", "NO FORCE"))
+        for table in tables:
+            hide = f"ALTER TABLE {table} {{}} ROW LEVEL SECURITY, {{}} ROW LEVEL SECURITY"
+            shop.sql(hide.format("ENABLE", "FORCE"))
+            assert "row-level security" in refuse(shop, "migrate")
+            shop.sql(hide.format("DISABLE", "NO FORCE"))
         succeed(shop, "migrate")
 
         assert "CREATEDB" in refuse(shop, "restore", points(shop)[0], "--into", "not_there")
